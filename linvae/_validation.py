@@ -1,0 +1,137 @@
+"""Checks of outside input. Each failure is one sentence: what came, what was expected, what to do."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import InputError, InputTypeError
+
+__all__ = [
+    "FloatArray",
+    "as_array",
+    "as_matrix",
+    "as_positive",
+    "as_vector",
+    "check_count",
+    "check_finite",
+    "check_latent_dim",
+    "fail",
+    "frozen",
+]
+
+FloatArray = NDArray[np.float64]
+
+
+def fail(
+    name: str, got: object, expected: str, remedy: str, kind: type[InputError] = InputError
+) -> NoReturn:
+    """Raise `kind` with the three parts every linvae error message has."""
+    raise kind(f"{name}: got {got}; expected {expected}; {remedy}")
+
+
+def frozen(array: NDArray[Any]) -> NDArray[Any]:
+    """Return a read-only view, so that results cannot be changed behind their owner's back."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def as_array(name: str, value: Any) -> NDArray[Any]:
+    """Turn a number, a sequence or any library's array into a real NumPy array (dtype kept)."""
+    # torch refuses __array__ for tensors that require grad or live on a device.
+    if hasattr(value, "detach") and hasattr(value, "cpu"):
+        value = value.detach().cpu()
+    try:
+        if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
+            value = np.from_dlpack(value)
+        array = np.asarray(value)
+    except ValueError:
+        fail(name, "rows of unequal length", "a rectangular array", "pad or drop the odd rows")
+    if np.ma.isMaskedArray(value):
+        fail(name, "a masked array", "a plain array", "fill or drop the masked entries first")
+    if array.dtype.kind not in "biuf":
+        fail(
+            name,
+            f"dtype {array.dtype}",
+            "real numbers (float, integer or bool)",
+            "convert it with .astype(float), or drop the columns that are not numbers",
+            InputTypeError,
+        )
+    return array
+
+
+def check_finite(name: str, array: NDArray[Any]) -> None:
+    """Refuse NaN and infinity, naming the first place."""
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        index = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        where = f" at index {index}" if index else ""
+        fail(
+            name,
+            f"{array[index]}{where}",
+            "finite numbers only",
+            "remove or impute such entries (np.isfinite finds them)",
+        )
+
+
+def _as_float(name: str, value: Any, ndim: int, shape_text: str) -> FloatArray:
+    array = as_array(name, value)
+    if array.ndim != ndim or 0 in array.shape:
+        fail(
+            name,
+            f"shape {array.shape}",
+            f"a non-empty array of shape {shape_text}",
+            "reshape it (one row per sample, one column per feature)"
+            if ndim == 2
+            else "pass one number per entry",
+        )
+    check_finite(name, array)
+    return np.asarray(array, dtype=np.float64)
+
+
+def as_matrix(name: str, value: Any, shape_text: str = "(rows, columns)") -> FloatArray:
+    """Return a finite, non-empty float64 matrix."""
+    return _as_float(name, value, 2, shape_text)
+
+
+def as_vector(name: str, value: Any, size: int | None = None) -> FloatArray:
+    """Return a finite, non-empty float64 vector, of the given size if one is given."""
+    vector = _as_float(name, value, 1, "(n,)" if size is None else f"({size},)")
+    if size is not None and vector.size != size:
+        fail(name, f"{vector.size} entries", f"{size} entries", "match the number of features")
+    return vector
+
+
+def as_positive(name: str, value: Any, remedy: str) -> FloatArray:
+    """Return float64 number(s) that are finite and > 0, of any shape."""
+    array = as_array(name, value)
+    if array.size == 0:
+        fail(name, "an empty array", "at least one number > 0", remedy)
+    numbers = np.asarray(array, dtype=np.float64)
+    good = np.isfinite(numbers) & (numbers > 0)
+    if not good.all():
+        fail(name, f"{numbers[~good].flat[0]}", "finite numbers > 0", remedy)
+    return numbers
+
+
+def check_count(name: str, value: Any, low: int, high: int | None, remedy: str) -> int:
+    """Return an integer within [low, high]; floats and bools are refused."""
+    expected = f"an integer >= {low}" + ("" if high is None else f" and <= {high}")
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        fail(name, repr(value), expected, remedy, InputTypeError)
+    if value < low or (high is not None and value > high):
+        fail(name, str(value), expected, remedy)
+    return int(value)
+
+
+def check_latent_dim(latent_dim: Any, n_features: int) -> int:
+    """Return the latent size k with 1 <= k <= n."""
+    return check_count(
+        "latent_dim",
+        latent_dim,
+        1,
+        n_features,
+        "a linear VAE uses between one latent and one per feature",
+    )

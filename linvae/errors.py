@@ -1,0 +1,46 @@
+"""Every exception and warning that linvae raises on purpose."""
+
+from __future__ import annotations
+
+__all__ = [
+    "DataFileError",
+    "InputError",
+    "InputTypeError",
+    "LinvaeWarning",
+    "NonUniqueOptimumWarning",
+    "PartialSpectrumError",
+    "RangeError",
+    "UnboundedObjectiveError",
+]
+
+
+class InputError(ValueError):
+    """A value linvae cannot work with; the message says got, expected and remedy."""
+
+
+class InputTypeError(InputError, TypeError):
+    """A value of a kind linvae cannot work with (complex, object, text, ...)."""
+
+
+class RangeError(InputError):
+    """A rate, distortion or squared error that the curve does not reach."""
+
+
+class PartialSpectrumError(InputError):
+    """An exact answer would need eigenpairs that a leading-k spectrum does not hold."""
+
+
+class UnboundedObjectiveError(InputError):
+    """The objective has no minimum: the calibrated noise variance would shrink to zero."""
+
+
+class DataFileError(InputError):
+    """A data file that is missing, truncated, ragged or of an unknown format."""
+
+
+class LinvaeWarning(UserWarning):
+    """Base of the warnings linvae raises."""
+
+
+class NonUniqueOptimumWarning(LinvaeWarning):
+    """Several optima tie; the documented one was returned."""

@@ -1,0 +1,339 @@
+"""The data, reduced to what a linear VAE can see of it: mean and covariance eigenpairs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ._moments import (
+    Eigen,
+    Progress,
+    descending_cumsum,
+    eigen_of_covariance,
+    eigen_of_samples,
+    eigen_of_stream,
+)
+from ._validation import (
+    FloatArray,
+    as_array,
+    as_matrix,
+    as_vector,
+    check_count,
+    fail,
+    frozen,
+)
+from .errors import PartialSpectrumError
+
+__all__ = ["Spectrum"]
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    r"""Mean and covariance spectrum of a data set or a distribution.
+
+    .. math:: S = \tfrac1N \sum_x (x-\mu)(x-\mu)^\top = \sum_i \lambda_i u_i u_i^\top
+
+    Build one with :meth:`from_samples`, :meth:`from_covariance` or :meth:`from_eigenvalues`.
+    The covariance is the population one (``ddof = 0``), as the objective of a VAE averages over
+    samples. Eigenvectors are unique only up to sign, and up to rotation inside ties.
+
+    Attributes
+    ----------
+    mean : ndarray, shape (n,)
+    eigenvalues : ndarray, shape (m,)
+        Descending, >= 0, in squared data units; m <= n.
+    eigenvectors : ndarray, shape (n, m)
+        Orthonormal columns.
+    total_variance : float
+        The exact trace of S, also when only m < n eigenpairs are held.
+    complete : bool
+        True when every eigenvalue that is not held is zero; False for a leading-k spectrum.
+    n_samples : int or None
+        Number of samples behind S; None for a population.
+    """
+
+    mean: FloatArray  # shape: (n,)
+    eigenvalues: FloatArray  # shape: (m,)
+    eigenvectors: FloatArray  # shape: (n, m)
+    total_variance: float
+    complete: bool
+    n_samples: int | None = None
+
+    def __post_init__(self) -> None:
+        mean = as_vector("mean", self.mean)
+        values = as_vector("eigenvalues", self.eigenvalues)
+        vectors = as_matrix("eigenvectors", self.eigenvectors, "(n, m)")
+        if (values < 0).any() or (np.diff(values) > 0).any():
+            fail("eigenvalues", "unsorted or negative values", "descending and >= 0",
+                 "use Spectrum.from_eigenvalues, which sorts")  # fmt: skip
+        if vectors.shape != (mean.size, values.size) or values.size > mean.size:
+            fail("eigenvectors", f"shape {vectors.shape}", f"({mean.size}, {values.size})",
+                 "give one column per eigenvalue, one row per feature")  # fmt: skip
+        if not (np.isfinite(self.total_variance) and self.total_variance >= 0):
+            fail("total_variance", self.total_variance, "a finite number >= 0",
+                 "rescale the data so that its variance is representable")  # fmt: skip
+        if self.n_samples is not None:
+            check_count("n_samples", self.n_samples, 1, None, "pass None for a population")
+        for name, array in (("mean", mean), ("eigenvalues", values), ("eigenvectors", vectors)):
+            object.__setattr__(self, name, frozen(array))
+        object.__setattr__(self, "total_variance", float(self.total_variance))
+
+    @classmethod
+    def from_samples(
+        cls,
+        samples: Any,
+        *,
+        leading: int | None = None,
+        progress: Progress | None = None,
+    ) -> Spectrum:
+        r"""Compute the spectrum of samples, one row each.
+
+        .. math:: \mu = \tfrac1N \sum_x x, \qquad S = \tfrac1N \sum_x (x-\mu)(x-\mu)^\top
+
+        Parameters
+        ----------
+        samples : array (N, n), memory map, or iterator of arrays (N_j, n)
+            Any float, integer or bool dtype, C or Fortran order; accumulated in float64, centred
+            block by block, so a large common mean costs no accuracy. An iterator is streamed in
+            constant memory. Use ``iter(chunks)`` for a list of chunks.
+        leading : int, optional
+            Keep only this many eigenpairs (and the exact total variance). With N < n the n x n
+            covariance is never formed, so n = 20 000 works when N is small.
+        progress : callable(rows_done, rows_total or None), optional
+            Called after every block.
+
+        Returns
+        -------
+        Spectrum
+
+        Raises
+        ------
+        InputError
+            Empty, 1-d, ragged, complex, text, NaN or infinite input, chunks of unequal width, or
+            variances too large or too small for float64.
+
+        Notes
+        -----
+        Equals ``numpy.cov(samples.T, bias=True)`` followed by ``numpy.linalg.eigh``.
+        """
+        if _is_stream(samples):
+            return cls._build(*eigen_of_stream(samples, leading, progress))
+        array = as_array("samples", samples)
+        if array.ndim != 2 or 0 in array.shape:
+            fail("samples", f"shape {array.shape}", "a non-empty array (N samples, n features)",
+                 "use X.reshape(len(X), -1) for images, or X[:, None] for one feature")  # fmt: skip
+        return cls._build(*eigen_of_samples(array, leading, progress))
+
+    @classmethod
+    def from_covariance(
+        cls,
+        covariance: Any,
+        *,
+        mean: Any = None,
+        n_samples: int | None = None,
+        leading: int | None = None,
+    ) -> Spectrum:
+        r"""Compute the spectrum of a given covariance matrix.
+
+        .. math:: S = U \operatorname{diag}(\lambda) U^\top
+
+        Parameters
+        ----------
+        covariance : array (n, n)
+            Symmetric and positive semi-definite up to rounding in its own dtype.
+        mean : array (n,), optional
+            Zero when omitted.
+        n_samples : int, optional
+            Number of samples behind the covariance, if it was estimated.
+        leading : int, optional
+            Keep only this many eigenpairs and the exact trace.
+
+        Returns
+        -------
+        Spectrum
+
+        Raises
+        ------
+        InputError
+            Not square, asymmetric, indefinite, NaN or infinite.
+        """
+        raw = as_array("covariance", covariance)
+        matrix = as_matrix("covariance", raw, "(n, n)")
+        eps = float(np.finfo(raw.dtype).eps) if raw.dtype.kind == "f" else 2.0**-52
+        values, vectors, trace, complete = eigen_of_covariance(matrix, leading, eps)
+        center = np.zeros(len(matrix)) if mean is None else as_vector("mean", mean, len(matrix))
+        return cls(center, values, vectors, trace, complete, n_samples)
+
+    @classmethod
+    def from_eigenvalues(
+        cls,
+        eigenvalues: Any,
+        *,
+        eigenvectors: Any = None,
+        mean: Any = None,
+        n_samples: int | None = None,
+    ) -> Spectrum:
+        r"""Build a complete spectrum from chosen eigenvalues (axes are the eigenvectors by default).
+
+        .. math:: S = \sum_i \lambda_i u_i u_i^\top
+
+        Parameters
+        ----------
+        eigenvalues : array (n,)
+            In any order; sorted here, eigenvectors along with them.
+        eigenvectors : array (n, n), optional
+            Orthonormal columns; the identity when omitted.
+        mean : array (n,), optional
+        n_samples : int, optional
+
+        Returns
+        -------
+        Spectrum
+
+        Raises
+        ------
+        InputError
+            Negative eigenvalues, or eigenvectors that are not orthonormal.
+        """
+        values = as_vector("eigenvalues", eigenvalues)
+        n = values.size
+        vectors = np.eye(n) if eigenvectors is None else as_matrix("eigenvectors", eigenvectors)
+        if (values < 0).any():
+            fail("eigenvalues", values.min(), "numbers >= 0", "variances cannot be negative")
+        if vectors.shape != (n, n) or np.abs(vectors.T @ vectors - np.eye(n)).max() > 1e-8:
+            fail("eigenvectors", f"shape {vectors.shape}, not orthonormal columns",
+                 f"an orthogonal ({n}, {n}) matrix", "take them from numpy.linalg.qr")  # fmt: skip
+        order = np.argsort(-values, kind="stable")
+        values = values[order]
+        center = np.zeros(n) if mean is None else as_vector("mean", mean, n)
+        total = float(descending_cumsum(values)[0])
+        return cls(center, values, vectors[:, order], total, True, n_samples)
+
+    @classmethod
+    def _build(cls, mean: FloatArray, eigen: Eigen, count: int) -> Spectrum:
+        values, vectors, trace, complete = eigen
+        return cls(mean, values, vectors, trace, complete, count)
+
+    @property
+    def n_features(self) -> int:
+        """Number of data dimensions n."""
+        return int(self.mean.size)
+
+    @property
+    def rank(self) -> int:
+        """Number of eigenvalues > 0 (of a leading-k spectrum: among those held).
+
+        Measured eigenvalues at rounding level, below n·eps·λ₁, were set to zero on construction.
+        """
+        return int(np.count_nonzero(self.eigenvalues))
+
+    def leading_eigenvalues(self, count: int) -> FloatArray:
+        """Return the `count` largest eigenvalues, shape (count,), zeros included.
+
+        Raises
+        ------
+        PartialSpectrumError
+            When they are not held and not known to be zero.
+        """
+        count = check_count("count", count, 0, self.n_features, "at most one per feature")
+        held = self.eigenvalues[:count]
+        if held.size < count:
+            self.require_complete(f"{count} eigenvalues")
+            held = np.concatenate([held, np.zeros(count - held.size)])
+        return held
+
+    def leading_eigenvectors(self, count: int) -> FloatArray:
+        """Return `count` eigenvectors, shape (n, count); zero columns stand where S vanishes.
+
+        Raises
+        ------
+        PartialSpectrumError
+            When they are not held and not known to belong to zero eigenvalues.
+        """
+        count = check_count("count", count, 0, self.n_features, "at most one per feature")
+        held = self.eigenvectors[:, :count]
+        if held.shape[1] < count:
+            self.require_complete(f"{count} eigenvectors")
+            padding = np.zeros((self.n_features, count - held.shape[1]))
+            held = np.concatenate([held, padding], axis=1)
+        return held
+
+    def tail_variance(self, count: int) -> float:
+        r"""Variance outside the first `count` modes, :math:`\sum_{i>k} \lambda_i`."""
+        return float(self.tail_variances(count)[-1])
+
+    def tail_variances(self, count: int) -> FloatArray:
+        r"""Variance outside the first 0, 1, ..., `count` modes, shape (count + 1,).
+
+        Each is a sum of non-negative terms, smallest first, so none loses accuracy to cancellation.
+        """
+        held = descending_cumsum(self.eigenvalues)
+        index = np.minimum(np.arange(count + 1), self.eigenvalues.size)
+        return np.asarray(held[index] + self._unheld_variance)
+
+    @property
+    def _unheld_variance(self) -> float:
+        if self.complete:
+            return 0.0
+        return max(0.0, self.total_variance - float(self.eigenvalues.sum()))
+
+    @property
+    def root(self) -> FloatArray:
+        r"""Square root :math:`B = U \sqrt{\lambda}`, shape (n, m), with S = B Bᵀ on what is held."""
+        return self.eigenvectors * np.sqrt(self.eigenvalues)
+
+    def read_by(self, encoder: FloatArray) -> FloatArray:
+        r"""Return :math:`E B`, shape (..., k, m), the encoder seen through the square root of S.
+
+        Raises
+        ------
+        PartialSpectrumError
+            When rows of the encoder leave the span of a leading-k spectrum.
+        """
+        seen = encoder @ self.eigenvectors
+        if not self.complete:
+            outside = np.abs(encoder - seen @ self.eigenvectors.T).max()
+            if outside > 1e-10 * np.abs(encoder).max():
+                self.require_complete("data directions outside the ones held")
+        return np.asarray(seen * np.sqrt(self.eigenvalues))
+
+    def require_complete(self, what: str) -> None:
+        """Raise PartialSpectrumError, saying that `what` needs the complete spectrum."""
+        if not self.complete:
+            raise PartialSpectrumError(
+                f"spectrum: got {self.eigenvalues.size} of {self.n_features} eigenpairs; "
+                f"expected enough for {what}; build it with a larger `leading`, or without it"
+            )
+
+    @property
+    def covariance(self) -> FloatArray:
+        """The covariance matrix S, shape (n, n); only of a complete spectrum."""
+        self.require_complete("the covariance matrix")
+        root = self.root
+        return np.asarray(root @ root.T)
+
+    @property
+    def gaussian_entropy(self) -> float:
+        r"""Differential entropy of N(μ, S) in nats; -inf when S is singular.
+
+        .. math:: \mathcal H = \tfrac12 \sum_i \log(2\pi e \lambda_i)
+        """
+        self.require_complete("the entropy")
+        if self.rank < self.n_features:
+            return -np.inf
+        return 0.5 * float(np.sum(np.log(2 * np.pi * np.e) + np.log(self.eigenvalues)))
+
+    def sample(self, n_samples: int, rng: np.random.Generator) -> FloatArray:
+        """Draw Gaussian data N(μ, S), shape (n_samples, n); only of a complete spectrum."""
+        self.require_complete("sampling")
+        count = check_count("n_samples", n_samples, 1, None, "ask for at least one")
+        return np.asarray(
+            self.mean + rng.standard_normal((count, self.eigenvalues.size)) @ self.root.T
+        )
+
+
+def _is_stream(samples: Any) -> bool:
+    return isinstance(samples, Iterable) and hasattr(samples, "__next__")
