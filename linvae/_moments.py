@@ -76,18 +76,30 @@ def _refuse_non_finite(block: NDArray[Any], offset: int) -> None:
     bad = np.argwhere(~np.isfinite(block))
     if bad.size:
         row, column = (int(i) for i in bad[0])
-        fail("samples", f"{block[row, column]} at row {row + offset}, column {column}",
-             "finite numbers only", "remove or impute such rows (np.isfinite finds them)")  # fmt: skip
+        fail(
+            "samples",
+            f"{block[row, column]} at row {row + offset}, column {column}",
+            "finite numbers only",
+            "remove or impute such rows (np.isfinite finds them)",
+        )
     _refuse_under_and_overflow(np.inf, block)
 
 
 def _refuse_under_and_overflow(trace: float, centred: NDArray[Any]) -> None:
     if not np.isfinite(trace):
-        fail("samples", "values whose squares exceed float64", "magnitudes below 1e150",
-             "divide the data by a constant (and the noise variance by its square)")  # fmt: skip
+        fail(
+            "samples",
+            "values whose squares exceed float64",
+            "magnitudes below 1e150",
+            "divide the data by a constant (and the noise variance by its square)",
+        )
     if trace < _TINY_TRACE and centred.any():
-        fail("samples", "values whose squares vanish in float64", "deviations above 1e-140",
-             "multiply the data by a constant (and the noise variance by its square)")  # fmt: skip
+        fail(
+            "samples",
+            "values whose squares vanish in float64",
+            "deviations above 1e-140",
+            "multiply the data by a constant (and the noise variance by its square)",
+        )
 
 
 def eigen_of_samples(
@@ -119,14 +131,22 @@ def eigen_of_stream(
         name = f"samples, chunk {number}"
         array = as_array(name, chunk)
         if array.ndim != 2 or array.shape[1] == 0:
-            fail(name, f"shape {array.shape}", "an array (rows, n features)",
-                 "let the iterator yield two-dimensional arrays")  # fmt: skip
+            fail(
+                name,
+                f"shape {array.shape}",
+                "an array (rows, n features)",
+                "let the iterator yield two-dimensional arrays",
+            )
         if moments is None:
             check_leading(leading, array.shape[1])
             moments = _Accumulator(array.shape[1])
         elif array.shape[1] != moments.mean.size:
-            fail(name, f"{array.shape[1]} features", f"{moments.mean.size} as in chunk 0",
-                 "let every chunk have the same columns")  # fmt: skip
+            fail(
+                name,
+                f"{array.shape[1]} features",
+                f"{moments.mean.size} as in chunk 0",
+                "let every chunk have the same columns",
+            )
         moments.add(array)
         if progress:
             progress(moments.count, None)
@@ -150,15 +170,23 @@ def eigen_of_covariance(covariance: FloatArray, leading: int | None, eps: float)
     """
     rows, n = covariance.shape
     if rows != n:
-        fail("covariance", f"shape {covariance.shape}", "a square matrix",
-             "for samples use Spectrum.from_samples")  # fmt: skip
+        fail(
+            "covariance",
+            f"shape {covariance.shape}",
+            "a square matrix",
+            "for samples use Spectrum.from_samples",
+        )
     check_leading(leading, n)
     scale = float(np.abs(covariance).max())
     slack = 100 * n * eps
     skew = float(np.abs(covariance - covariance.T).max())
     if skew > slack * scale:
-        fail("covariance", f"an asymmetric matrix (entries differ by {skew:.3g})",
-             "a symmetric one", "average it with its transpose if that is what you mean")  # fmt: skip
+        fail(
+            "covariance",
+            f"an asymmetric matrix (entries differ by {skew:.3g})",
+            "a symmetric one",
+            "average it with its transpose if that is what you mean",
+        )
     diagonal = np.diagonal(covariance)
     if np.count_nonzero(covariance) == np.count_nonzero(diagonal):
         values, vectors = _eigen_of_diagonal(diagonal)
@@ -167,8 +195,12 @@ def eigen_of_covariance(covariance: FloatArray, leading: int | None, eps: float)
         values, vectors = _eigen_of_dense((covariance + covariance.T) / 2, leading)
         noise = n * eps * float(values[0])
     if values[-1] < -slack * scale:
-        fail("covariance", f"an indefinite matrix (eigenvalue {values[-1]:.3g})",
-             "eigenvalues >= 0", "a covariance has none below zero: check how it was made")  # fmt: skip
+        fail(
+            "covariance",
+            f"an indefinite matrix (eigenvalue {values[-1]:.3g})",
+            "eigenvalues >= 0",
+            "a covariance has none below zero: check how it was made",
+        )
     values = np.where(values > noise, values, 0.0)
     return _truncate(values, vectors, leading, float(np.trace(covariance)))
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .linear_vae import ElboSplit, Information
     from .spectrum import Spectrum
 
-__all__ = ["CurvePoints", "LinearVAE", "Terms"]
+__all__ = ["CurvePoints", "LinearVAE", "NormalisedGap", "Terms"]
 
 
 def _zero() -> FloatArray:
@@ -120,6 +120,25 @@ class CurvePoints:
 
 
 @dataclass(frozen=True, eq=False)
+class NormalisedGap:
+    """Excess of measured points, relative to what a collapsed model would lose where that counts.
+
+    Attributes
+    ----------
+    value : float or ndarray
+        0 = optimal, 1 = no better than ignoring the data; in nats where `in_nats` is True.
+    in_nats : bool or ndarray of bool
+        True where a collapsed model would lose at most 1 nat, too little to divide by.
+    collapsed_loss : float or ndarray
+        Excess of a collapsed model, nats.
+    """
+
+    value: Any
+    in_nats: Any
+    collapsed_loss: Any
+
+
+@dataclass(frozen=True, eq=False)
 class LinearVAE:
     r"""A linear VAE: any parameters, optimal or not, one model or a batch of them.
 
@@ -160,12 +179,20 @@ class LinearVAE:
     def __post_init__(self) -> None:
         given = {name: as_array(name, getattr(self, name)) for name in _CORE_NDIM}
         if given["encoder"].ndim < 2 or 0 in given["encoder"].shape:
-            fail("encoder", f"shape {given['encoder'].shape}", "(..., k latents, n features)",
-                 "pass the matrix E, one row per latent")  # fmt: skip
+            fail(
+                "encoder",
+                f"shape {given['encoder'].shape}",
+                "(..., k latents, n features)",
+                "pass the matrix E, one row per latent",
+            )
         k, n = given["encoder"].shape[-2:]
         if k > n:
-            fail("encoder", f"{k} latents for {n} features", "k <= n",
-                 "pass E as (latents, features), transposed if need be")  # fmt: skip
+            fail(
+                "encoder",
+                f"{k} latents for {n} features",
+                "k <= n",
+                "pass E as (latents, features), transposed if need be",
+            )
         for name in ("posterior_variance", "noise_variance"):
             as_positive(
                 name, given[name], "pass variances, not log-variances or standard deviations"
@@ -256,7 +283,7 @@ class LinearVAE:
     # What follows is defined, with its equations, in linvae.linear_vae.
 
     def evaluate(self, spectrum: Spectrum, beta: Any) -> Terms:
-        """Exact rate, distortion, squared error, objective; see :func:`linvae.linear_vae.evaluate`."""
+        """Exact rate, distortion and objective; see :func:`linvae.linear_vae.evaluate`."""
         from . import linear_vae
 
         return linear_vae.evaluate(self, spectrum, beta)
@@ -304,15 +331,23 @@ def _broadcast(
         if array.ndim == 0 and name.endswith("_offset"):
             array = np.full(need, array, dtype=np.float64)
         if array.shape[array.ndim - len(need) :] != need or array.ndim < len(need):
-            fail(name, f"shape {array.shape}", f"(..., {', '.join(map(str, need))})",
-                 "E is (k, n), c is (k,), D is (n, k), data offsets are (n,)")  # fmt: skip
+            fail(
+                name,
+                f"shape {array.shape}",
+                f"(..., {', '.join(map(str, need))})",
+                "E is (k, n), c is (k,), D is (n, k), data offsets are (n,)",
+            )
         shaped[name] = array.astype(np.float64)
     batches = [a.shape[: a.ndim - len(core[name])] for name, a in shaped.items()]
     try:
         batch = np.broadcast_shapes(*batches)
     except ValueError:
-        fail("LinearVAE", f"batch shapes {batches}", "shapes that broadcast",
-             "give every parameter the same leading dimensions")  # fmt: skip
+        fail(
+            "LinearVAE",
+            f"batch shapes {batches}",
+            "shapes that broadcast",
+            "give every parameter the same leading dimensions",
+        )
     return {name: np.broadcast_to(a, batch + core[name]) for name, a in shaped.items()}
 
 

@@ -1,4 +1,4 @@
-"""Checks of outside input. Each failure is one sentence: what came, what was expected, what to do."""
+"""Checks of outside input. A failure is one sentence: what came, what was expected, what to do."""
 
 from __future__ import annotations
 

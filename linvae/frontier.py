@@ -1,18 +1,18 @@
 """The rate-distortion frontier of linear VAEs as a piecewise closed form.
 
-Between two critical β's the number m of active modes is constant and the curve is elementary, so every
-query finds its segment by a sorted search in k breakpoints and is then exact: no root finder.
+Between two critical β's the number m of active modes is constant and the curve is elementary, so
+every query finds its segment by a sorted search in k breakpoints and is then exact: no root finder.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._types import CurvePoints
+from ._search import RisingTable
+from ._types import CurvePoints, NormalisedGap
 from ._validation import (
     FloatArray,
     as_array,
@@ -25,48 +25,10 @@ from ._validation import (
 from .errors import RangeError
 from .spectrum import Spectrum
 
-__all__ = ["Budget", "Frontier", "NormalisedGap"]
+__all__ = ["Frontier"]
 
 # Queries are worked off in blocks whose temporaries stay in the cache.
 _BLOCK = 2**14
-
-
-@dataclass(frozen=True, eq=False)
-class NormalisedGap:
-    """Excess of measured points, relative to what a collapsed model would lose where that counts.
-
-    Attributes
-    ----------
-    value : float or ndarray
-        0 = optimal, 1 = no better than ignoring the data; in nats where `in_nats` is True.
-    in_nats : bool or ndarray of bool
-        True where a collapsed model would lose at most 1 nat, too little to divide by.
-    collapsed_loss : float or ndarray
-        Excess of a collapsed model, nats.
-    """
-
-    value: Any
-    in_nats: Any
-    collapsed_loss: Any
-
-
-@dataclass(frozen=True, eq=False)
-class Budget:
-    """The smallest model that meets a budget.
-
-    Attributes
-    ----------
-    latent_dim : int
-        Smallest number of latents.
-    beta : float
-        KL weight that meets the budget with them.
-    point : CurvePoints
-        The point reached, scalar arrays.
-    """
-
-    latent_dim: int
-    beta: float
-    point: CurvePoints
 
 
 class Frontier:
@@ -112,13 +74,18 @@ class Frontier:
         with np.errstate(over="ignore"):
             critical = values / self._variance
         if not np.isfinite(critical).all():
-            fail("noise_variance", self._variance, "λ₁/σ² within the float64 range",
-                 "rescale data and noise variance together")  # fmt: skip
+            fail(
+                "noise_variance",
+                self._variance,
+                "λ₁/σ² within the float64 range",
+                "rescale data and noise variance together",
+            )
         self._critical = critical
         # Tables by the number m = 0..K of active modes, K = how many can be active at all.
         alive = critical[critical > 0]
         modes = np.arange(alive.size + 1)
         self._ascending = alive[::-1].copy()
+        self._search = RisingTable(self._ascending)
         self._tail = spectrum.tail_variances(alive.size)
         # β at which mode m joins; the entry for m = 0 is never divided by anything but itself.
         self._joins = np.concatenate([alive[:1] if alive.size else [1.0], alive])
@@ -138,77 +105,6 @@ class Frontier:
         """
         spectrum.require_complete("the Shannon curve")
         return cls(spectrum, latent_dim=spectrum.n_features, noise_variance=noise_variance)
-
-    @classmethod
-    def for_budget(
-        cls,
-        spectrum: Spectrum,
-        *,
-        noise_variance: float,
-        rate: float | None = None,
-        distortion: float | None = None,
-        squared_error: float | None = None,
-        psnr: float | None = None,
-        data_range: float = 1.0,
-        at_least_rate: bool = False,
-    ) -> Budget:
-        """Find the fewest latents, and the β, for one budget.
-
-        Parameters
-        ----------
-        spectrum : Spectrum
-        noise_variance : float
-        rate : float
-            Nats that may be spent: the fewest latents that lose nothing against Shannon's curve.
-        distortion, squared_error, psnr : float
-            Quality that must be reached (nats, squared data units, decibels): the fewest latents
-            whose curve reaches it.
-        data_range : float
-            max − min of the data, for psnr.
-        at_least_rate : bool
-            For a quality budget: the fewest latents that reach it at the least possible rate.
-
-        Returns
-        -------
-        Budget
-
-        Raises
-        ------
-        InputError
-            Not exactly one budget, or one that no k held by the spectrum meets.
-        """
-        given = {
-            "rate": rate,
-            "distortion": distortion,
-            "squared_error": squared_error,
-            "psnr": psnr,
-        }
-        named = [name for name, value in given.items() if value is not None]
-        if len(named) != 1:
-            fail("budget", ", ".join(named) or "none", "exactly one of " + ", ".join(given),
-                 "pass one keyword")  # fmt: skip
-        if psnr is not None:
-            peak = as_positive("data_range", data_range, "pass max - min of the data")
-            check_finite("psnr", as_array("psnr", psnr))
-            squared_error = float(peak**2 * spectrum.n_features * 10 ** (-psnr / 10))
-        largest = spectrum.n_features if spectrum.complete else spectrum.eigenvalues.size
-        widest = cls(spectrum, latent_dim=largest, noise_variance=noise_variance)
-        if rate is not None:
-            point = widest.at_rate(rate)
-        elif distortion is not None:
-            point = widest.at_distortion(distortion)
-        else:
-            point = widest.at_squared_error(squared_error)
-        if rate is not None or at_least_rate:
-            k = max(1, int(point.active))
-        else:
-            floors = widest._tail  # error that k latents approach as β → 0, falling in k
-            k = max(1, int(np.count_nonzero(floors >= point.squared_error)))
-        curve = cls(spectrum, latent_dim=k, noise_variance=noise_variance)
-        point = (
-            curve.at_rate(rate) if rate is not None else curve.at_squared_error(point.squared_error)
-        )
-        return Budget(k, float(point.beta), point)
 
     @property
     def spectrum(self) -> Spectrum:
@@ -251,7 +147,7 @@ class Frontier:
             β not positive and finite.
         """
         weight = as_positive("beta", beta, "β weighs the rate and must be positive")
-        return self._points(weight.ravel(), weight.shape)
+        return self._points(np.ascontiguousarray(weight).ravel(), weight.shape)
 
     def at_rate(self, rate: Any) -> CurvePoints:
         r"""Points at rates >= 0 in nats: :math:`\beta = \beta_m e^{-2(\mathcal R-\mathcal R_m)/m}`.
@@ -264,16 +160,26 @@ class Frontier:
         query = _real("rate", rate)
         if (query < 0).any() or (not self._ascending.size and query.any()):
             top = "exactly 0 (no variance can be encoded)" if not self._ascending.size else ">= 0"
-            fail("rate", query.max() if not self._ascending.size else query.min(), top,
-                 "rates are KL divergences in nats", RangeError)  # fmt: skip
+            fail(
+                "rate",
+                query.max() if not self._ascending.size else query.min(),
+                top,
+                "rates are KL divergences in nats",
+                RangeError,
+            )
         active = np.searchsorted(self._rate_at[1:], query, side="left")
         over = np.maximum(query - self._rate_at[active], 0.0)
         beta = self._joins[active] * np.exp(-2 * over / np.maximum(active, 1))
         if not self._ascending.size:
             beta = np.zeros_like(query)
         elif (beta == 0).any():
-            fail("rate", query.max(), "a rate with β above the float64 underflow",
-                 "ask for a smaller rate", RangeError)  # fmt: skip
+            fail(
+                "rate",
+                query.max(),
+                "a rate with β above the float64 underflow",
+                "ask for a smaller rate",
+                RangeError,
+            )
         error = self._tail[active] + active * self._variance * beta
         return self._finish(beta, query, error, active)
 
@@ -293,9 +199,13 @@ class Frontier:
         else:
             bad = (query <= low) | (query > high + slack)
         if bad.any():
-            fail("squared_error", query[bad].flat[0], f"a value in ({low:.6g}, {high:.6g}]",
-                 "use more latents to go lower; nothing on the frontier is worse than the upper end",
-                 RangeError)  # fmt: skip
+            fail(
+                "squared_error",
+                query[bad].flat[0],
+                f"a value in ({low:.6g}, {high:.6g}]",
+                "use more latents to go lower; nothing on the frontier is worse than the upper end",
+                RangeError,
+            )
         return self._from_error(query)
 
     def at_distortion(self, distortion: Any) -> CurvePoints:
@@ -314,9 +224,13 @@ class Frontier:
         bad = (error <= low) | (error > high + 4 * (2 * self._variance * unit + np.spacing(high)))
         if bad.any() and self._ascending.size:
             ends = [self._constant + e / (2 * self._variance) for e in (low, high)]
-            fail("distortion", query[bad].flat[0], f"a value in ({ends[0]:.6g}, {ends[1]:.6g}]",
-                 "use more latents to go lower; nothing on the frontier is worse than the upper end",
-                 RangeError)  # fmt: skip
+            fail(
+                "distortion",
+                query[bad].flat[0],
+                f"a value in ({ends[0]:.6g}, {ends[1]:.6g}]",
+                "use more latents to go lower; nothing on the frontier is worse than the upper end",
+                RangeError,
+            )
         points = self._from_error(error) if self._ascending.size else self.at_rate(0.0 * query)
         return self._finish(points.beta, points.rate, points.squared_error, points.active, query)
 
@@ -406,7 +320,7 @@ class Frontier:
         for start in range(0, beta.size, _BLOCK):
             rows = slice(start, start + _BLOCK)
             block = beta[rows]
-            m = self._ascending.size - np.searchsorted(self._ascending, block, side="right")
+            m = self._ascending.size - self._search.count_up_to(block)
             active[rows] = m
             rate[rows] = self._rate_at[m] + 0.5 * m * _log_ratio(self._joins[m], block, m)
             error[rows] = self._tail[m] + m * (self._variance * block)

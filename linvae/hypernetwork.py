@@ -82,8 +82,12 @@ class GatedLayer:
             fail("gate", repr(self.gate), f"one of {', '.join(GATES)}", "choose a known gate")
         base = as_array("base", self.base)
         if base.ndim not in (1, 2) or 0 in base.shape:
-            fail("base", f"shape {base.shape}", "(rows, columns), or (rows,) if diagonal",
-                 "pass the layer's base weights")  # fmt: skip
+            fail(
+                "base",
+                f"shape {base.shape}",
+                "(rows, columns), or (rows,) if diagonal",
+                "pass the layer's base weights",
+            )
         check_finite("base", base)
         w = as_vector("w_hyper", self.w_hyper, len(base))
         b = as_vector("b_hyper", self.b_hyper, len(base))
@@ -146,7 +150,7 @@ class Hypernetwork:
 
     @classmethod
     def exact(cls, spectrum: Spectrum, *, latent_dim: int, noise_variance: float) -> Hypernetwork:
-        r"""Parameters exact for the joint optimum at every β > 0 (the corrected theorem, T1.a, T1.d).
+        r"""Parameters exact for the joint optimum at every β > 0: the corrected theorem (T1.a, d).
 
         .. math:: d_i = g(x_i)\sqrt{\lambda_i}u_i,\quad e_i = g(x_i)\lambda_i^{-1/2}u_i^\top,\quad
                   c_i = \min(1, e^{x_i}),\quad x_i = \log\beta + \log(\sigma^2/\lambda_i)
@@ -201,7 +205,7 @@ class Hypernetwork:
 
     @classmethod
     def published(cls, *, decoder: Any, noise_variance: float, offset: Any = None) -> Hypernetwork:
-        r"""Parameters of the printed theorem, exact for the encoder of a fixed decoder (T1.b, T1.f).
+        r"""Parameters of the printed theorem, exact for the encoder of a fixed decoder (T1.b, f).
 
         .. math:: E = V \operatorname{diag}\!\big[\tfrac1{d_i}
                   \operatorname{sigmoid}(\log\tfrac{d_i^2}{\sigma^2} - \log\beta)\big] U^\top,\quad
@@ -279,8 +283,11 @@ class Hypernetwork:
         InputError
             Not 0 < a < b.
         """
-        low, high = as_positive("beta_range", as_vector("beta_range", beta_range, 2),
-                                "pass the smallest and the largest β")  # fmt: skip
+        low, high = as_positive(
+            "beta_range",
+            as_vector("beta_range", beta_range, 2),
+            "pass the smallest and the largest β",
+        )
         if low >= high:
             fail("beta_range", (low, high), "a < b", "pass the smallest β first")
         mean = (np.log(low) + np.log(high)) / 2

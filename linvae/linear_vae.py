@@ -130,7 +130,7 @@ def evaluate(vae: LinearVAE, spectrum: Spectrum, beta: Any) -> Terms:
 
     Notes
     -----
-    Source: Lucas et al. 2019, Eq. 10 and appendix; the mean-shift terms are derived in the same way.
+    Source: Lucas et al. 2019, Eq. 10 and appendix; mean-shift terms derived in the same way.
     """
     weight = as_positive("beta", beta, "β weighs the rate and must be positive")
     reading = _read(vae, spectrum)
@@ -140,8 +140,15 @@ def evaluate(vae: LinearVAE, spectrum: Spectrum, beta: Any) -> Terms:
     distortion = 0.5 * (vae.n_features * np.log(2 * np.pi * variance) + error / variance)
     _check_weight(weight, vae.batch_shape)
     objective = distortion + weight * rate
-    out = (weight, rate, distortion, error, objective, variance)
-    return Terms(*(_scalar(a) for a in out), n_features=vae.n_features)
+    return Terms(
+        beta=_scalar(weight),
+        rate=_scalar(rate),
+        distortion=_scalar(distortion),
+        squared_error=_scalar(error),
+        objective=_scalar(objective),
+        noise_variance=_scalar(variance),
+        n_features=vae.n_features,
+    )
 
 
 def information(vae: LinearVAE, spectrum: Spectrum) -> Information:
@@ -280,16 +287,24 @@ def elbo_split(vae: LinearVAE, spectrum: Spectrum) -> ElboSplit:
 
 def _check_features(vae: LinearVAE, spectrum: Spectrum) -> None:
     if spectrum.n_features != vae.n_features:
-        fail("spectrum", f"{spectrum.n_features} features", f"{vae.n_features} as in the model",
-             "evaluate on data of the same width")  # fmt: skip
+        fail(
+            "spectrum",
+            f"{spectrum.n_features} features",
+            f"{vae.n_features} as in the model",
+            "evaluate on data of the same width",
+        )
 
 
 def _check_weight(weight: FloatArray, batch: tuple[int, ...]) -> None:
     try:
         np.broadcast_shapes(weight.shape, batch)
     except ValueError:
-        fail("beta", f"shape {weight.shape}", f"a shape that broadcasts with {batch}",
-             "pass one β, or one per model of the batch")  # fmt: skip
+        fail(
+            "beta",
+            f"shape {weight.shape}",
+            f"a shape that broadcasts with {batch}",
+            "pass one β, or one per model of the batch",
+        )
 
 
 def _read(vae: LinearVAE, spectrum: Spectrum) -> tuple[FloatArray, FloatArray]:
@@ -319,7 +334,7 @@ def _squared_error(
 def _residual_variance(
     decoder: FloatArray, spectrum: Spectrum, encoder: FloatArray, read: FloatArray | None = None
 ) -> FloatArray:
-    """tr (I - DE) S (I - DE)ᵀ as a sum of squares: trace formulas cancel when little is missed."""
+    """Return tr (I - DE) S (I - DE)ᵀ as a sum of squares; trace formulas would cancel."""
     read = spectrum.read_by(encoder) if read is None else read
     root = spectrum.root
     batch = read.shape[:-2]
@@ -331,17 +346,17 @@ def _residual_variance(
         rows = slice(start, start + step)
         missed = root - flat_d[rows] @ flat_r[rows]
         out[rows] = np.einsum("bij,bij->b", missed, missed)
-    # What a leading-k spectrum does not hold, the encoder does not read either: all of it is missed.
+    # What a leading-k spectrum does not hold, the encoder does not read: all of it is missed.
     held = spectrum.eigenvalues.size
     return out.reshape(batch) + spectrum.tail_variance(held)
 
 
 def _above_log(values: FloatArray) -> FloatArray:
-    """v - 1 - log v >= 0, without cancellation near v = 1."""
+    """Return v - 1 - log v >= 0, without rounding of the logarithm near v = 1."""
     excess = values - 1
-    return np.asarray(
-        np.where(np.abs(excess) < 0.5, excess - np.log1p(excess), excess - np.log(values))
-    )
+    near = np.abs(excess) < 0.5
+    log = np.where(near, np.log1p(np.where(near, excess, 0.0)), np.log(values))
+    return np.asarray(excess - log)
 
 
 def _diag(entries: FloatArray) -> FloatArray:

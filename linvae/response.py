@@ -1,7 +1,7 @@
 """Response functions: the parameters that are optimal at a given β.
 
-Everything is written in the critical βᵢ = λᵢ/σ²: differences βᵢ - β are exact in floating point near
-a threshold, so that a mode dies at its critical β to the last bit and not an ulp beside it.
+Everything is written in the critical βᵢ = λᵢ/σ²: differences βᵢ - β are exact in floating point
+near a threshold, so that a mode dies at its critical β to the last bit and not an ulp beside it.
 """
 
 from __future__ import annotations
@@ -52,8 +52,12 @@ def critical_betas(spectrum: Spectrum, *, latent_dim: int, noise_variance: Any) 
     with np.errstate(over="ignore"):
         critical = spectrum.leading_eigenvalues(k) / variance[..., None]
     if not np.isfinite(critical).all():
-        fail("noise_variance", variance.min(), "λ₁/σ² within the float64 range",
-             "rescale data and noise variance together")  # fmt: skip
+        fail(
+            "noise_variance",
+            variance.min(),
+            "λ₁/σ² within the float64 range",
+            "rescale data and noise variance together",
+        )
     return np.asarray(critical)
 
 
@@ -204,8 +208,11 @@ def decoder_given_encoder(
         fail(
             "encoder", f"{n} columns", f"{spectrum.n_features}, one per feature", "pass E as (k, n)"
         )
-    spread = as_positive("posterior_variance", as_vector("posterior_variance", posterior_variance, k),
-                         "pass variances, not log-variances")  # fmt: skip
+    spread = as_positive(
+        "posterior_variance",
+        as_vector("posterior_variance", posterior_variance, k),
+        "pass variances, not log-variances",
+    )
     offset = (
         spectrum.mean if encoder_offset is None else as_vector("encoder_offset", encoder_offset, n)
     )
@@ -229,6 +236,10 @@ def _broadcast(weight: FloatArray, variance: FloatArray) -> tuple[FloatArray, Fl
     try:
         pair = np.broadcast_arrays(weight, variance)
     except ValueError:
-        fail("noise_variance", f"shape {variance.shape}", f"a shape that broadcasts with {weight.shape}",
-             "pass one σ², or one per β")  # fmt: skip
+        fail(
+            "noise_variance",
+            f"shape {variance.shape}",
+            f"a shape that broadcasts with {weight.shape}",
+            "pass one σ², or one per β",
+        )
     return pair[0], pair[1]

@@ -67,14 +67,26 @@ class Spectrum:
         values = as_vector("eigenvalues", self.eigenvalues)
         vectors = as_matrix("eigenvectors", self.eigenvectors, "(n, m)")
         if (values < 0).any() or (np.diff(values) > 0).any():
-            fail("eigenvalues", "unsorted or negative values", "descending and >= 0",
-                 "use Spectrum.from_eigenvalues, which sorts")  # fmt: skip
+            fail(
+                "eigenvalues",
+                "unsorted or negative values",
+                "descending and >= 0",
+                "use Spectrum.from_eigenvalues, which sorts",
+            )
         if vectors.shape != (mean.size, values.size) or values.size > mean.size:
-            fail("eigenvectors", f"shape {vectors.shape}", f"({mean.size}, {values.size})",
-                 "give one column per eigenvalue, one row per feature")  # fmt: skip
+            fail(
+                "eigenvectors",
+                f"shape {vectors.shape}",
+                f"({mean.size}, {values.size})",
+                "give one column per eigenvalue, one row per feature",
+            )
         if not (np.isfinite(self.total_variance) and self.total_variance >= 0):
-            fail("total_variance", self.total_variance, "a finite number >= 0",
-                 "rescale the data so that its variance is representable")  # fmt: skip
+            fail(
+                "total_variance",
+                self.total_variance,
+                "a finite number >= 0",
+                "rescale the data so that its variance is representable",
+            )
         if self.n_samples is not None:
             check_count("n_samples", self.n_samples, 1, None, "pass None for a population")
         for name, array in (("mean", mean), ("eigenvalues", values), ("eigenvectors", vectors)):
@@ -123,8 +135,12 @@ class Spectrum:
             return cls._build(*eigen_of_stream(samples, leading, progress))
         array = as_array("samples", samples)
         if array.ndim != 2 or 0 in array.shape:
-            fail("samples", f"shape {array.shape}", "a non-empty array (N samples, n features)",
-                 "use X.reshape(len(X), -1) for images, or X[:, None] for one feature")  # fmt: skip
+            fail(
+                "samples",
+                f"shape {array.shape}",
+                "a non-empty array (N samples, n features)",
+                "use X.reshape(len(X), -1) for images, or X[:, None] for one feature",
+            )
         return cls._build(*eigen_of_samples(array, leading, progress))
 
     @classmethod
@@ -176,7 +192,7 @@ class Spectrum:
         mean: Any = None,
         n_samples: int | None = None,
     ) -> Spectrum:
-        r"""Build a complete spectrum from chosen eigenvalues (axes are the eigenvectors by default).
+        r"""Build a complete spectrum from chosen eigenvalues, along the axes by default.
 
         .. math:: S = \sum_i \lambda_i u_i u_i^\top
 
@@ -204,8 +220,12 @@ class Spectrum:
         if (values < 0).any():
             fail("eigenvalues", values.min(), "numbers >= 0", "variances cannot be negative")
         if vectors.shape != (n, n) or np.abs(vectors.T @ vectors - np.eye(n)).max() > 1e-8:
-            fail("eigenvectors", f"shape {vectors.shape}, not orthonormal columns",
-                 f"an orthogonal ({n}, {n}) matrix", "take them from numpy.linalg.qr")  # fmt: skip
+            fail(
+                "eigenvectors",
+                f"shape {vectors.shape}, not orthonormal columns",
+                f"an orthogonal ({n}, {n}) matrix",
+                "take them from numpy.linalg.qr",
+            )
         order = np.argsort(-values, kind="stable")
         values = values[order]
         center = np.zeros(n) if mean is None else as_vector("mean", mean, n)
@@ -282,7 +302,7 @@ class Spectrum:
 
     @property
     def root(self) -> FloatArray:
-        r"""Square root :math:`B = U \sqrt{\lambda}`, shape (n, m), with S = B Bᵀ on what is held."""
+        r"""Square root :math:`B = U\sqrt{\lambda}`, shape (n, m): S = B Bᵀ on what is held."""
         return self.eigenvectors * np.sqrt(self.eigenvalues)
 
     def read_by(self, encoder: FloatArray) -> FloatArray:

@@ -1,0 +1,261 @@
+"""Claims about the joint optimum, the frontier and the calibrated decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ._claim_types import Check, Claim, Setting, judged, not_applicable
+from ._types import LinearVAE
+from ._validation import FloatArray
+from .calibrated import CalibratedFrontier
+from .frontier import Frontier
+
+__all__ = ["CURVE_CLAIMS"]
+
+_ROUNDING = 1e-11
+
+
+def _on_curve(setting: Setting, claim: Claim) -> Check:
+    points = setting.curve.at_beta(setting.betas)
+    difference = np.abs(setting.terms.objective - points.objective)
+    rate = np.abs(setting.terms.rate - points.rate) / (1 + points.rate)
+    residual = max(float((difference / setting.magnitude).max()), float(rate.max()))
+    return judged(claim, residual, _ROUNDING, "relative difference of objective and of rate")
+
+
+def _moved(
+    setting: Setting, rng: np.random.Generator, size: float
+) -> Iterator[dict[str, FloatArray]]:
+    """Changes of the optimum: each parameter stretched both ways, then all of them at random."""
+    model = setting.model
+    for sign in (-size, size):
+        for name in ("encoder", "decoder", "posterior_variance"):
+            yield {name: getattr(model, name) * np.exp(sign)}
+    shift = setting.visible(rng.standard_normal(model.encoder.shape))
+    lift = rng.standard_normal(model.decoder.shape)
+    yield {
+        "encoder": model.encoder + size * shift * np.abs(model.encoder).max(),
+        "decoder": model.decoder + size * lift * np.abs(model.decoder).max(),
+        "posterior_variance": model.posterior_variance
+        * np.exp(size * rng.standard_normal(model.posterior_variance.shape)),
+    }
+
+
+def _not_beaten(setting: Setting, claim: Claim) -> Check:
+    rng = np.random.default_rng(2)
+    best, largest, tried = setting.terms.objective, 0.0, 0
+    for size in (1e-4, 1e-3, 1e-2, 0.1, 1.0):
+        for changes in _moved(setting, rng, size):
+            other = LinearVAE(**{**vars(setting.model), **changes})
+            gain = best - other.evaluate(setting.spectrum, setting.betas).objective
+            largest = max(largest, float((gain / setting.magnitude).max()))
+            tried += 1
+    return judged(
+        claim, largest, _ROUNDING, f"largest relative gain over {tried} changes of the optimum"
+    )
+
+
+def _aggregated(setting: Setting, claim: Claim) -> Check:
+    parts = setting.model.information(setting.spectrum)
+    identity = np.eye(setting.latent_dim)
+    residual = float(np.abs(parts.aggregated_covariance - identity).max())
+    return judged(claim, residual, _ROUNDING, "largest entry of E S Eᵀ + C − I over all β")
+
+
+def _rate_is_information(setting: Setting, claim: Claim) -> Check:
+    parts = setting.model.information(setting.spectrum)
+    off = np.abs(parts.rate - parts.mutual_information) / (1 + parts.rate)
+    residual = max(float(off.max()), float(np.abs(parts.total_correlation).max()))
+    return judged(
+        claim, residual, _ROUNDING, "relative |rate − I|, and the total correlation, nats"
+    )
+
+
+def _evidence_bound(setting: Setting, claim: Claim) -> Check:
+    likelihood = setting.model.log_likelihood(setting.spectrum)
+    broken = (setting.terms.elbo - likelihood) / setting.magnitude
+    standard = setting.optimum(1.0)
+    gap = standard.log_likelihood(setting.spectrum) - standard.evaluate(setting.spectrum, 1.0).elbo
+    tight = abs(gap) / float(setting.magnitude.max())
+    residual = max(float(broken.max()), tight)
+    return judged(claim, residual, _ROUNDING, "relative violation, and the relative gap at β = 1")
+
+
+def _slope(setting: Setting, claim: Claim) -> Check:
+    # Convexity: tangents of slope −β lie below the curve everywhere.
+    points = setting.curve.at_beta(setting.betas)
+    tangent = points.distortion - points.beta * (points.rate[:, None] - points.rate)
+    above = (tangent - points.distortion[:, None]) / setting.magnitude.max()
+    # The slope itself: that of a short chord lies between the β's of its ends.
+    near = setting.curve.at_beta(setting.betas * (1 + 1e-3))
+    rise, width = near.distortion - points.distortion, points.rate - near.rate
+    outside = np.maximum(points.beta * width - rise, rise - near.beta * width) / setting.magnitude
+    return judged(
+        claim,
+        float(max(above.max(), outside.max())),
+        _ROUNDING,
+        "how far tangents of slope −β rise above the curve, and chords leave the β's of their "
+        "ends, relative",
+    )
+
+
+def _inverse(setting: Setting, claim: Claim) -> Check:
+    curve = setting.curve
+    points = curve.at_beta(setting.betas)
+    if not setting.critical_betas.size:
+        return not_applicable(claim, "the data have no variance to encode")
+    by_rate = curve.at_beta(curve.at_rate(points.rate).beta)
+    by_error = curve.at_beta(curve.at_squared_error(points.squared_error).beta)
+    residual = max(
+        float((np.abs(by_rate.rate - points.rate) / (1 + points.rate)).max()),
+        float((np.abs(by_error.squared_error / points.squared_error - 1)).max()),
+    )
+    return judged(claim, residual, _ROUNDING, "relative backward error of rate and squared error")
+
+
+def _critical(setting: Setting, claim: Claim) -> Check:
+    critical = setting.critical_betas
+    if not critical.size:
+        return not_applicable(claim, "the data have no variance to encode")
+    at, below = (setting.curve.at_beta(b).active for b in (critical, np.nextafter(critical, 0)))
+    dead = (critical[:, None] > critical).sum(axis=0)  # modes strictly above this one
+    alive = (critical[:, None] >= critical).sum(axis=0)
+    wrong = int(np.count_nonzero(at != dead) + np.count_nonzero(below != alive))
+    gains = np.abs(setting.optimum(critical).decoder).max(axis=-2)
+    mode = np.arange(critical.size)
+    wrong += int(np.count_nonzero(gains[mode, mode]))
+    return judged(claim, float(wrong), 0.0, "modes alive at their critical β or dead one ulp below")
+
+
+def _shannon(setting: Setting, claim: Claim) -> Check:
+    if not setting.spectrum.complete:
+        return not_applicable(claim, "only the leading eigenpairs of the data are known")
+    shannon = Frontier.shannon(setting.spectrum, noise_variance=setting.noise_variance)
+    here, there = (c.at_beta(setting.betas) for c in (setting.curve, shannon))
+    lower = (there.objective - here.objective) / setting.magnitude
+    values = np.append(setting.spectrum.leading_eigenvalues(setting.spectrum.n_features), 0.0)
+    same = here.water_level >= values[setting.latent_dim]
+    apart = np.where(same, np.abs(lower), 0.0)
+    return judged(
+        claim,
+        float(max(lower.max(), apart.max())),
+        _ROUNDING,
+        "relative violation, and the difference while τ ≥ λ_{k+1}",
+    )
+
+
+def _data_processing(setting: Setting, claim: Claim) -> Check:
+    if not setting.spectrum.complete:
+        return not_applicable(claim, "only the leading eigenpairs of the data are known")
+    if setting.spectrum.rank < setting.spectrum.n_features:
+        return not_applicable(claim, "the covariance is singular: the data entropy is −∞")
+    # A fixed encoder, optimal nowhere, so that neither inequality is an equality by construction.
+    rng = np.random.default_rng(3)
+    model = setting.model
+    other = LinearVAE(
+        encoder=model.encoder * rng.uniform(0.5, 1.5, model.encoder.shape),
+        posterior_variance=model.posterior_variance * rng.uniform(0.5, 1.5, setting.latent_dim),
+        decoder=model.decoder,
+        noise_variance=model.noise_variance,
+        encoder_offset=model.encoder_offset,
+        decoder_offset=model.decoder_offset,
+    )
+    entropy = setting.spectrum.gaussian_entropy
+    worst = 0.0
+    for vae in (model, other):
+        terms = vae.evaluate(setting.spectrum, setting.betas)
+        information = vae.information(setting.spectrum).mutual_information
+        size = setting.magnitude + abs(entropy)
+        worst = max(
+            worst,
+            float(((entropy - terms.distortion - information) / size).max()),
+            float(((information - terms.rate) / size).max()),
+        )
+    return judged(
+        claim, worst, _ROUNDING, "relative violation, for the optimum and another encoder"
+    )
+
+
+def _calibrated(setting: Setting, claim: Claim) -> Check:
+    if not setting.critical_betas.size:
+        return not_applicable(claim, "the data have no variance to model")
+    curve = CalibratedFrontier(setting.spectrum, latent_dim=setting.latent_dim)
+    levels = np.geomspace(setting.spectrum.eigenvalues[0], curve.at_rate(5.0).water_level, 9)
+    points = curve.at_water_level(levels)
+    worst = 0.0
+    for i in range(levels.size):
+        beta, variance, best = (
+            float(a[i]) for a in (points.beta, points.noise_variance, points.objective)
+        )
+        for factor in (0.5, 0.99, 1.01, 2.0):
+            other = Frontier(
+                setting.spectrum, latent_dim=setting.latent_dim, noise_variance=variance * factor
+            )
+            size = 1 + abs(best) + abs(float(points.distortion[i]))
+            worst = max(worst, (best - float(other.at_beta(beta).objective)) / size)
+    return judged(
+        claim, worst, _ROUNDING, "largest relative gain of another noise variance at equal β"
+    )
+
+
+def _straight(setting: Setting, claim: Claim) -> Check:
+    if not setting.critical_betas.size:
+        return not_applicable(claim, "the data have no variance to model")
+    curve = CalibratedFrontier(setting.spectrum, latent_dim=setting.latent_dim)
+    worst = 0.0
+    for segment in curve.segments:
+        high = min(segment.rate_high, segment.rate_low + segment.active)
+        points = curve.at_rate(np.linspace(segment.rate_low, high, 5))
+        width = np.diff(points.rate)
+        if not width.all():
+            continue
+        chords = -np.diff(points.distortion) / width
+        outside = setting.spectrum.tail_variance(segment.active)
+        level = segment.active * points.water_level[1:]
+        allowed = outside / (level + outside)  # how far −slope may stay below n/m, relative
+        short = 1 - chords / segment.straight_beta
+        unit = np.abs(points.distortion).max() / (width * segment.straight_beta)
+        worst = max(worst, float((np.maximum(short - allowed, -short) / (1 + unit)).max()))
+    return judged(
+        claim,
+        worst,
+        _ROUNDING,
+        "how far chords of the calibrated curve leave that interval, relative",
+    )
+
+
+CURVE_CLAIMS = (
+    Claim("optimum", "The response functions achieve the closed-form frontier.", _on_curve),
+    Claim("global", "No perturbed linear VAE beats the frontier.", _not_beaten),
+    Claim("critical", "Mode i is active exactly for β < λᵢ/σ².", _critical),
+    Claim("slope", "The frontier is convex and decreasing with slope −β.", _slope),
+    Claim("inverse", "Queries by rate and by squared error invert the curve.", _inverse),
+    Claim("aggregated", "At the optimum the aggregated posterior covariance is I.", _aggregated),
+    Claim(
+        "information",
+        "At the optimum the rate is the mutual information (Gaussian data).",
+        _rate_is_information,
+    ),
+    Claim(
+        "evidence", "ELBO ≤ log-likelihood for every β, with equality at β = 1.", _evidence_bound
+    ),
+    Claim(
+        "processing",
+        "Entropy − distortion ≤ mutual information ≤ rate (Gaussian data).",
+        _data_processing,
+    ),
+    Claim(
+        "shannon",
+        "The rank-k frontier lies above Shannon's, and on it while τ ≥ λ_{k+1}.",
+        _shannon,
+    ),
+    Claim("calibrated", "The calibrated noise variance is optimal at its β.", _calibrated),
+    Claim(
+        "straight",
+        "With a calibrated decoder and m active modes the slope is −n/m, up to the "
+        "share T_m/(mτ + T_m) of variance outside them.",
+        _straight,
+    ),
+)

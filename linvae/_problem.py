@@ -1,0 +1,185 @@
+"""A data set with the sizes of a model for it, and its results in plain values for machines."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+from dataclasses import dataclass, field
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import _console
+from ._validation import FloatArray, check_latent_dim, fail
+from .datafiles import Data, load_data
+from .errors import UnboundedObjectiveError
+from .frontier import Frontier
+from .spectrum import Spectrum
+
+if TYPE_CHECKING:
+    from ._types import CurvePoints
+    from .verification import Check
+
+__all__ = [
+    "Problem",
+    "claims_as_plain",
+    "curve_as_plain",
+    "points_as_plain",
+    "run_claims",
+    "versions",
+]
+
+_DEFAULT_LATENTS = 16
+_UNITS = {
+    "rate": "nats per sample",
+    "distortion": "nats per sample",
+    "objective": "nats per sample",
+    "squared_error": "squared data units, summed over features",
+    "noise_variance": "squared data units",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A data set with the model sizes to use on it, and how they were chosen.
+
+    Attributes
+    ----------
+    data : Data
+    spectrum : Spectrum
+    latent_dim : int
+    noise_variance : float
+    sources : dict of str to str
+        Where latent_dim and noise_variance come from, in words.
+    """
+
+    data: Data
+    spectrum: Spectrum
+    latent_dim: int
+    noise_variance: float
+    sources: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_options(cls, options: argparse.Namespace) -> Problem:
+        """Load the data and settle k and σ²."""
+        data = load_data(options.data, key=options.key)
+        long = data.samples.size >= _console.LONG_INPUT
+        with _console.progress_bar("reading", wanted=long and not options.quiet) as progress:
+            spectrum = Spectrum.from_samples(data.samples, progress=progress)
+        return cls.choose(data, spectrum, options.latent_dim, options.noise_variance)
+
+    @classmethod
+    def choose(
+        cls, data: Data, spectrum: Spectrum, latent_dim: int | None, variance: float | str
+    ) -> Problem:
+        """Fill in defaults: at most 16 latents, one direction left over for the noise."""
+        if latent_dim is None:
+            k = max(1, min(_DEFAULT_LATENTS, spectrum.rank - 1))
+            source = "default: 16, or one less than the number of positive eigenvalues, at least 1"
+        else:
+            k, source = check_latent_dim(latent_dim, spectrum.n_features), "as given"
+        sources = {"latent_dim": source, "noise_variance": "as given"}
+        if variance == "ml":
+            variance = _maximum_likelihood(spectrum, k)
+            sources["noise_variance"] = "maximum likelihood of probabilistic PCA, β = 1"
+        return cls(data, spectrum, k, float(variance), sources)
+
+    @property
+    def model(self) -> dict[str, Any]:
+        """The keywords every function of the theory takes."""
+        return {"latent_dim": self.latent_dim, "noise_variance": self.noise_variance}
+
+    def frontier(self) -> Frontier:
+        """The frontier of this problem."""
+        return Frontier(self.spectrum, **self.model)
+
+    def in_words(self) -> list[str]:
+        """Say what is being modelled, and with what."""
+        why = {name: "" if text == "as given" else f" ({text})"
+               for name, text in self.sources.items()}  # fmt: skip
+        return [
+            *_console.data_in_words(self.data, self.spectrum),
+            f"Model: linear VAE with k = {self.latent_dim} latents{why['latent_dim']} and noise "
+            f"variance σ² = {_console.number(self.noise_variance, 6)}{why['noise_variance']}.",
+        ]
+
+    def as_plain(self, command: str) -> dict[str, Any]:
+        """The part that every JSON document starts with."""
+        return {
+            "command": command,
+            "data": {
+                **self.data.describe(),
+                "rank": self.spectrum.rank,
+                "total_variance": self.spectrum.total_variance,
+            },
+            "settings": {
+                "latent_dim": self.latent_dim,
+                "noise_variance": self.noise_variance,
+                "chosen_by": self.sources,
+            },
+            "notes": list(self.data.notes),
+            "units": _UNITS,
+            "versions": versions(),
+        }
+
+
+def versions() -> dict[str, str]:
+    """Versions of what computed the numbers."""
+    from . import __version__
+
+    return {
+        "linvae": __version__,
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in ("numpy", "scipy", "scikit-learn")},
+    }
+
+
+def _maximum_likelihood(spectrum: Spectrum, k: int) -> float:
+    from .calibrated import calibrated_noise_variance
+
+    try:
+        return float(calibrated_noise_variance(spectrum, 1.0, latent_dim=k))
+    except UnboundedObjectiveError:
+        fail("--noise-variance", f"ml, which does not exist: {k} latents explain all the variance",
+             "some variance outside the latents", "pass a number, or a smaller --latent-dim",
+             UnboundedObjectiveError)  # fmt: skip
+
+
+def curve_as_plain(curve: Frontier) -> dict[str, Any]:
+    """What the whole curve has in common."""
+    return {
+        "kind": curve.kind,
+        "critical_betas": curve.critical_betas,
+        "squared_error_floor": curve.floor,
+    }
+
+
+def points_as_plain(points: CurvePoints, data_range: float | None = None) -> dict[str, Any]:
+    """Columns of the frontier's table, as arrays."""
+    columns: dict[str, Any] = {
+        "beta": points.beta,
+        "rate": points.rate,
+        "distortion": points.distortion,
+        "squared_error": points.squared_error,
+        "active": points.active,
+        "bits_per_dimension": points.bits_per_dimension,
+    }
+    if data_range is not None:
+        with np.errstate(divide="ignore"):  # no error at all: infinite, and null in JSON
+            columns["psnr"] = points.psnr(data_range)
+    return columns
+
+
+def run_claims(problem: Problem, betas: FloatArray | None, quiet: bool) -> list[Check]:
+    """Check the claims, with a progress bar where somebody looks."""
+    from .verification import verify
+
+    with _console.progress_bar("checking claims", wanted=not quiet) as progress:
+        return verify(problem.spectrum, betas=betas, progress=progress, **problem.model)
+
+
+def claims_as_plain(checks: list[Check]) -> list[dict[str, Any]]:
+    """Claims for machines."""
+    names = ("claim", "statement", "status", "residual", "relation", "tolerance", "note")
+    return [{name: getattr(check, name) for name in names} for check in checks]

@@ -1,0 +1,207 @@
+"""The command line: ``linvae VERB ...``.
+
+Exit codes: 0 fine, 1 a claim fails, 2 bad input (one line on standard error), 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from . import __version__, _arguments
+from .errors import InputError, LinvaeWarning
+
+__all__ = ["VERBS", "Verb", "main"]
+
+_EPILOG = "Exit codes: 0 fine, 1 a claim fails, 2 bad input."
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One subcommand.
+
+    Attributes
+    ----------
+    summary : str
+        What it does, one sentence.
+    add_options : callable(parser)
+        Declares its options.
+    run : callable(options) -> int
+        Does the work and returns the exit code; imports what it needs when called.
+    """
+
+    summary: str
+    add_options: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+def _beta_option(parser: Any, text: str) -> None:
+    parser.add_argument("--beta", metavar="B", nargs="+", type=_arguments.betas_of,
+        help="numbers > 0 and log-spaced ranges LOW:HIGH:COUNT, given after DATA "
+             f"(default: {text})")  # fmt: skip
+
+
+def _demo_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--output", metavar="DIR", default="linvae-demo",
+        help="directory for the pictures and JSON files (default: linvae-demo)")  # fmt: skip
+    parser.add_argument("--no-train", action="store_true", help="leave out the training part")
+    _arguments.add_common_options(parser, plot=False)
+
+
+def _frontier_options(parser: argparse.ArgumentParser) -> None:
+    _arguments.add_data_options(parser)
+    query = parser.add_mutually_exclusive_group()
+    _beta_option(query, "10 values around the critical β's")
+    for flag, kind, text in (
+        ("--rate", _arguments.nonnegative, "rates in nats"),
+        ("--distortion", _arguments.real, "distortions in nats"),
+        ("--squared-error", _arguments.nonnegative, "squared errors, summed over features"),
+        ("--psnr", _arguments.real, "peak signal-to-noise ratios in dB; needs --data-range"),
+    ):
+        query.add_argument(flag, metavar="X", nargs="+", type=kind, help=f"look up {text}")
+    parser.add_argument("--data-range", metavar="R", type=_arguments.positive,
+        help="largest minus smallest possible data value; adds the PSNR to the table")  # fmt: skip
+    _arguments.add_common_options(parser)
+
+
+def _respond_options(parser: argparse.ArgumentParser) -> None:
+    _arguments.add_data_options(parser)
+    _beta_option(parser, "1, the ordinary VAE")
+    parser.add_argument("--output", metavar="FILE",
+        help="write encoder, posterior_variance, decoder, offsets, beta to FILE.npz")  # fmt: skip
+    _arguments.add_common_options(parser)
+
+
+def _verify_options(parser: argparse.ArgumentParser) -> None:
+    _arguments.add_data_options(parser)
+    _beta_option(parser, "25 values around the critical β's")
+    _arguments.add_common_options(parser)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from .demo import demo_command
+
+    return demo_command(options)
+
+
+def _frontier(options: argparse.Namespace) -> int:
+    from ._commands import frontier_command
+
+    return frontier_command(options)
+
+
+def _respond(options: argparse.Namespace) -> int:
+    from ._commands import respond_command
+
+    return respond_command(options)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from ._commands import verify_command
+
+    return verify_command(options)
+
+
+VERBS: dict[str, Verb] = {
+    "demo": Verb(
+        "the whole story on handwritten digits: frontier, claims, picture, training",
+        _demo_options, _demo),
+    "frontier": Verb(
+        "exact rate-distortion curve of linear VAEs on your data", _frontier_options, _frontier),
+    "respond": Verb("the optimal encoder and decoder at a given β", _respond_options, _respond),
+    "verify": Verb("check every claim of the theory on your data", _verify_options, _verify),
+}  # fmt: skip
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _arguments.Parser(
+        prog="linvae", epilog=_EPILOG,
+        description="Exact rate-distortion theory of linear variational autoencoders. "
+                    "Rates and distortions are in nats.")  # fmt: skip
+    parser.add_argument("--version", action="version", version=f"linvae {__version__}")
+    verbs = parser.add_subparsers(metavar="VERB", dest="verb")
+    for name, verb in VERBS.items():
+        sub = verbs.add_parser(
+            name, help=verb.summary, epilog=_EPILOG,
+            description=verb.summary[0].upper() + verb.summary[1:] + ".")  # fmt: skip
+        verb.add_options(sub)
+        sub.set_defaults(run=verb.run, parser=sub)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments without the program's name; those of the process when omitted.
+
+    Returns
+    -------
+    int
+        0 fine, 1 a claim fails, 2 bad input, 130 interrupted, 141 when the reader of standard
+        output went away.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # β and σ² on a terminal that has no Greek
+            stream.reconfigure(errors="replace")
+    try:
+        with _warnings_in_one_line():
+            code = _run(argv)
+        sys.stdout.flush()
+        return code
+    except InputError as error:
+        return _complain(error, 2)
+    except MemoryError:
+        return _complain("not enough memory for data of this size; expected them to fit; "
+                         "use fewer features or a smaller file", 2)  # fmt: skip
+    except KeyboardInterrupt:
+        return _complain("interrupted", 130)
+    except BrokenPipeError:
+        # Nobody reads any more; what Python flushes at exit must not complain either.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    parser = _parser()
+    try:
+        options = parser.parse_args(argv)
+    except SystemExit as end:  # --help and --version
+        return int(end.code or 0)
+    if options.verb is None:
+        parser.error(f"got no verb; expected one of {', '.join(VERBS)}")
+    run: Callable[[argparse.Namespace], int] = options.run
+    return run(options)
+
+
+def _complain(message: object, code: int) -> int:
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.flush()
+    print("linvae: error:", " ".join(str(message).split()), file=sys.stderr)
+    return code
+
+
+@contextlib.contextmanager
+def _warnings_in_one_line() -> Iterator[None]:
+    """Show the package's own warnings to people as sentences, each once."""
+    with warnings.catch_warnings():
+        plain = warnings.showwarning
+
+        def show(message: Any, category: Any, *rest: Any, **more: Any) -> None:
+            if issubclass(category, LinvaeWarning):
+                print("linvae: warning:", " ".join(str(message).split()), file=sys.stderr)
+            else:
+                plain(message, category, *rest, **more)
+
+        warnings.simplefilter("default", LinvaeWarning)
+        warnings.showwarning = show
+        yield
