@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
+import io
 import shutil
 import sys
 import textwrap
@@ -31,6 +33,7 @@ __all__ = [
     "number",
     "numbers",
     "progress_bar",
+    "readable_streams",
     "verdict",
 ]
 
@@ -38,6 +41,10 @@ __all__ = [
 LONG_INPUT = 2**26
 # Rows of a table that people still read.
 _MOST_ROWS = 60
+
+_SPELLED = dict(zip("βσλτπ", ("beta", "sigma", "lambda", "tau", "pi"), strict=True)) | {
+    "²": "^2", "·": "*", "−": "-", "≤": "<=", "≥": ">=", "√": "sqrt", "∞": "inf", "ᵢ": "_i",
+}  # fmt: skip
 
 Progress = Callable[[int, "int | None"], None]
 
@@ -64,7 +71,7 @@ class Printer:
             from rich.text import Text
 
             self.line()
-            _console().print(Text(text, style="bold"))
+            _render(Text(text, style="bold"))
 
     def table(
         self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, text: int = 0
@@ -76,7 +83,8 @@ class Printer:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+        lines = box.SIMPLE_HEAD if _unicode() else box.ASCII
+        table = Table(box=lines, pad_edge=False, show_edge=False)
         for index, name in enumerate(columns):
             words = index < text
             table.add_column(Text(name), justify="left" if words else "right",
@@ -86,7 +94,7 @@ class Printer:
         shown = [*rows[:half], ["..."] * len(columns), *rows[-half:]] if hidden > 0 else rows
         for row in shown:
             table.add_row(*(Text(cell) for cell in row))
-        _console().print(table)
+        _render(table)
         if hidden > 0:
             self.line(f"({hidden} rows not shown; --json has all of them)")
 
@@ -95,10 +103,19 @@ def _width() -> int:
     return max(shutil.get_terminal_size((80, 24)).columns, 40)
 
 
-def _console() -> Any:
+def _unicode() -> bool:
+    return (getattr(sys.stdout, "encoding", None) or "utf-8").lower().startswith("utf")
+
+
+def _render(thing: Any) -> None:
     from rich.console import Console
 
-    return Console(file=sys.stdout, highlight=False, markup=False, emoji=False, width=_width())
+    # Rendered apart from being written: rich would answer a closed pipe with an exit of its own.
+    text = io.StringIO()
+    console = Console(file=text, highlight=False, markup=False, emoji=False, width=_width(),
+                      force_terminal=sys.stdout.isatty())  # fmt: skip
+    console.print(thing)
+    sys.stdout.write("".join(line.rstrip() + "\n" for line in text.getvalue().splitlines()))
 
 
 @contextlib.contextmanager
@@ -113,6 +130,29 @@ def progress_bar(title: str, *, wanted: bool) -> Iterator[Progress | None]:
     with Bar(console=Console(file=sys.stderr), transient=True) as bar:
         task = bar.add_task(title, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextlib.contextmanager
+def readable_streams() -> Iterator[None]:
+    """Spell out, while it lasts, the letters that a terminal's encoding does not have."""
+    codecs.register_error("linvae-words", _words)
+    changed = []
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            changed.append((stream, stream.errors))
+            stream.reconfigure(errors="linvae-words")
+    try:
+        yield
+    finally:
+        for stream, errors in changed:
+            stream.reconfigure(errors=errors)
+
+
+def _words(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    letters = error.object[error.start : error.end]
+    return "".join(_SPELLED.get(letter, "?") for letter in letters), error.end
 
 
 def number(value: Any, digits: int = 5) -> str:
@@ -176,7 +216,7 @@ def curve_table(printer: Printer, points: CurvePoints, data_range: float | None 
 def conventions(n_features: int) -> list[str]:
     """Say the units and the meaning of every column."""
     return [
-        "Conventions: nats per sample; distortion = (n/2) log(2πσ²) + squared error / (2σ²) with "
+        "Conventions: nats per sample; distortion = (n/2) log(2π σ²) + squared error / (2σ²) with "
         f"n = {n_features}; squared error is summed over the features; objective = distortion + "
         'β · rate. A loss "summed squared error + β · KL" is the case σ² = 1/2.',
     ]
@@ -228,10 +268,10 @@ def claim_summary(checks: Sequence[Check]) -> str:
 
 
 def decades(values: Any) -> tuple[float, float]:
-    """Powers of ten on either side of positive numbers; (0.1, 10) when there are none."""
+    """Powers of ten strictly around positive numbers; (0.1, 10) when there are none."""
     values = np.asarray(values)
     values = values[values > 0]
     if not values.size:
         return 0.1, 10.0
-    low, high = np.floor(np.log10(values.min())), np.ceil(np.log10(values.max()))
-    return float(10.0**low), float(10.0 ** (high + (low == high)))
+    low, high = np.ceil(np.log10(values.min())) - 1, np.floor(np.log10(values.max())) + 1
+    return float(10.0 ** max(low, -307)), float(10.0 ** min(high, 308))

@@ -141,9 +141,10 @@ def _maximum_likelihood(spectrum: Spectrum, k: int) -> float:
     try:
         return float(calibrated_noise_variance(spectrum, 1.0, latent_dim=k))
     except UnboundedObjectiveError:
-        fail("--noise-variance", f"ml, which does not exist: {k} latents explain all the variance",
-             "some variance outside the latents", "pass a number, or a smaller --latent-dim",
-             UnboundedObjectiveError)  # fmt: skip
+        reason = "the data do not vary" if spectrum.rank == 0 else f"k = {k} explains all variance"
+        remedy = "pass a number" + " or a smaller --latent-dim" * (k > 1)
+        fail("--noise-variance", f"ml, which does not exist here: {reason}",
+             "variance left outside the latents", remedy, UnboundedObjectiveError)  # fmt: skip
 
 
 def curve_as_plain(curve: Frontier) -> dict[str, Any]:

@@ -45,8 +45,10 @@ class RisingTable:
 
     def count_up_to(self, queries: FloatArray) -> NDArray[np.intp]:
         """Count the entries <= each of the (positive, contiguous) queries."""
+        found: NDArray[np.intp]
         if not self._shift:
-            return np.asarray(self._table.searchsorted(queries, side="right"))
+            found = self._table.searchsorted(queries, side="right")
+            return found
         bucket = (queries.view(np.int64) >> self._shift) - self._base
         np.clip(bucket, 0, self._start.size - 1, out=bucket)
         found = self._start[bucket]

@@ -50,6 +50,14 @@ def as_array(name: str, value: Any) -> NDArray[Any]:
         array = np.asarray(value)
     except ValueError:
         fail(name, "rows of unequal length", "a rectangular array", "pad or drop the odd rows")
+    except (TypeError, RuntimeError) as error:  # bfloat16, sparse and the like
+        fail(
+            name,
+            f"{type(value).__name__} that NumPy cannot read ({error})",
+            "a dense array of a NumPy dtype",
+            "convert it first, say with .float() or .to_dense()",
+            InputTypeError,
+        )
     if np.ma.isMaskedArray(value):
         fail(name, "a masked array", "a plain array", "fill or drop the masked entries first")
     if array.dtype.kind not in "biuf":
@@ -67,7 +75,7 @@ def check_finite(name: str, array: NDArray[Any]) -> None:
     """Refuse NaN and infinity, naming the first place."""
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         index = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        where = f" at index {index}" if index else ""
+        where = f" at index {', '.join(map(str, index))}" if index else ""
         fail(
             name,
             f"{array[index]}{where}",
@@ -100,7 +108,7 @@ def as_vector(name: str, value: Any, size: int | None = None) -> FloatArray:
     """Return a finite, non-empty float64 vector, of the given size if one is given."""
     vector = _as_float(name, value, 1, "(n,)" if size is None else f"({size},)")
     if size is not None and vector.size != size:
-        fail(name, f"{vector.size} entries", f"{size} entries", "match the number of features")
+        fail(name, f"{vector.size} entries", f"{size} entries", "pass exactly that many")
     return vector
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import __version__, _arguments
+from . import __version__, _arguments, _console
 from .errors import InputError, LinvaeWarning
 
 __all__ = ["VERBS", "Verb", "main"]
@@ -149,18 +149,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 fine, 1 a claim fails, 2 bad input, 130 interrupted, 141 when the reader of standard
         output went away.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # β and σ² on a terminal that has no Greek
-            stream.reconfigure(errors="replace")
+    with _console.readable_streams(), _warnings_in_one_line():
+        return _guarded(argv)
+
+
+def _guarded(argv: Sequence[str] | None) -> int:
+    """Run, and turn every foreseen end into its exit code and at most one line."""
     try:
-        with _warnings_in_one_line():
-            code = _run(argv)
+        code = _run(argv)
         sys.stdout.flush()
         return code
     except InputError as error:
         return _complain(error, 2)
     except MemoryError:
-        return _complain("not enough memory for data of this size; expected them to fit; "
+        return _complain("got data too large for the memory; expected them to fit; "
                          "use fewer features or a smaller file", 2)  # fmt: skip
     except KeyboardInterrupt:
         return _complain("interrupted", 130)

@@ -17,6 +17,7 @@ from ._validation import (
     FloatArray,
     as_array,
     as_positive,
+    as_vector,
     check_finite,
     check_latent_dim,
     fail,
@@ -34,13 +35,13 @@ _BLOCK = 2**14
 class Frontier:
     r"""Exact rate-distortion curve of linear VAEs with k latents: reverse water-filling.
 
-    .. math:: \varepsilon(\beta) = \sum_{i\le k}\min(\lambda_i,\tau) + \sum_{i>k}\lambda_i,\qquad
+    .. math:: \varepsilon(\beta) = \sum_{i\le k}\min(\lambda_i,\tau) + \sum_{i>k}\lambda_i,\quad
               \mathcal R(\beta) = \sum_{i\le k}\tfrac12\log^+\frac{\lambda_i}{\tau},\qquad
               \tau = \beta\sigma^2
 
-    With k at least the rank of S this is the Shannon rate-distortion function of the Gaussian source
-    with covariance S; with fewer latents it is the rank-k linear-Gaussian frontier, above Shannon's
-    as soon as τ < λ_{k+1}. :attr:`kind` says which. Convex, decreasing, slope −β, C¹ for rate > 0.
+    With k at least the rank of S this is the Shannon rate-distortion function of the Gaussian
+    source with covariance S; with fewer latents it is the rank-k linear-Gaussian frontier, above
+    Shannon's as soon as τ < λ_{k+1}. :attr:`kind` says which. Convex, decreasing, of slope −β.
 
     Parameters
     ----------
@@ -91,7 +92,8 @@ class Frontier:
         self._joins = np.concatenate([alive[:1] if alive.size else [1.0], alive])
         growth = np.log(alive[:-1] / alive[1:]) * modes[1:-1] / 2
         self._rate_at = np.concatenate([[0.0], [0.0] if alive.size else [], growth.cumsum()])
-        self._error_at = self._tail + modes * self._variance * self._joins
+        # Ties can be out of order by an ulp, which a sorted search must not see.
+        self._error_at = np.minimum.accumulate(self._tail + modes * self._variance * self._joins)
         self._constant = 0.5 * spectrum.n_features * np.log(2 * np.pi * self._variance)
 
     @classmethod
@@ -221,9 +223,13 @@ class Frontier:
         low, high = self.floor, float(self._tail[0])
         # The subtraction above is exact only to an ulp of the larger of its two terms.
         unit = np.spacing(np.maximum(np.abs(query), abs(self._constant)))
-        bad = (error <= low) | (error > high + 4 * (2 * self._variance * unit + np.spacing(high)))
-        if bad.any() and self._ascending.size:
-            ends = [self._constant + e / (2 * self._variance) for e in (low, high)]
+        slack = 4 * (2 * self._variance * unit + np.spacing(high))
+        if self._ascending.size:
+            bad = (error <= low) | (error > high + slack)
+        else:
+            bad = np.abs(error - high) > slack
+        if bad.any():
+            ends = [float(self.distortion_of(e)) for e in (low, high)]
             fail(
                 "distortion",
                 query[bad].flat[0],
@@ -231,11 +237,11 @@ class Frontier:
                 "use more latents to go lower; nothing on the frontier is worse than the upper end",
                 RangeError,
             )
-        points = self._from_error(error) if self._ascending.size else self.at_rate(0.0 * query)
+        points = self._from_error(error)
         return self._finish(points.beta, points.rate, points.squared_error, points.active, query)
 
     def distortion_of(self, squared_error: Any) -> Any:
-        r"""Distortion :math:`\tfrac n2\log(2\pi\sigma^2) + \varepsilon/(2\sigma^2)` of a squared error."""
+        r"""Distortion :math:`\tfrac n2\log 2\pi\sigma^2 + \varepsilon/2\sigma^2` of an error."""
         return self._constant + np.asarray(squared_error, dtype=np.float64) / (2 * self._variance)
 
     def gap(self, rate: Any, distortion: Any, beta: Any) -> Any:
@@ -279,7 +285,9 @@ class Frontier:
         rates: tuple[float, float] | None = None,
         betas: tuple[float, float] | None = None,
     ) -> float:
-        r"""Area under the curve, :math:`\int \mathcal D\,d\mathcal R`, between stated limits, nats².
+        r"""Area under the curve between stated limits, in nats².
+
+        .. math:: \int_{\mathcal R_1}^{\mathcal R_2} \mathcal D(\mathcal R)\,d\mathcal R
 
         Parameters
         ----------
@@ -296,9 +304,9 @@ class Frontier:
         if (rates is None) == (betas is None):
             fail("area", "both or neither of rates and betas", "one pair of limits", "pass one")
         if betas is not None:
-            high, low = self.at_beta(np.asarray(betas)).rate
+            high, low = self.at_beta(as_vector("betas", betas, 2)).rate
         else:
-            low, high = _real("rates", rates)
+            low, high = as_vector("rates", rates, 2)
         if low > high:
             fail("area", f"limits {rates or betas}", "the lower limit first", "swap them")
         breaks = self._rate_at[1:]
@@ -336,6 +344,8 @@ class Frontier:
         joins = self._joins[active]
         beta = np.where(active > 0, np.minimum(level / self._variance, joins), joins)
         rate = self._rate_at[active] + 0.5 * active * _log_ratio(joins, beta, active)
+        if not self._ascending.size:
+            beta = np.zeros_like(error)
         return self._finish(beta, rate, error, active)
 
     def _finish(

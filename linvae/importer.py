@@ -4,32 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
-from numbers import Real
-from typing import Any, NamedTuple, NoReturn, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ._layers import WHAT_LAYERS_ARE, LayerItem, LayerObject, layer_items
 from ._types import LinearVAE
-from ._validation import FloatArray, as_array, as_positive, check_finite, fail
-from .errors import InputTypeError
+from ._validation import FloatArray, as_positive, check_finite, fail
 
 __all__ = ["from_layers"]
 
 _LAYOUTS = ("out_in", "in_out")
-# Modules that leave a flattened sample as it is.
-_PASS_THROUGH = {"Identity", "Flatten", "Unflatten", "InputLayer"}
-_CONTAINERS = {"Sequential", "ModuleList"}
-_WHAT_LAYERS_ARE = "weights of linear layers: W, (W, bias), or a sequence of them"
-
-_Item: TypeAlias = "NDArray[Any] | _Module | None"
-
-
-class _Module(NamedTuple):
-    """Weights taken from a layer object, whose layout is known."""
-
-    weight: NDArray[Any]  # shape: (out, in)
-    bias: NDArray[Any] | None
 
 
 class _Affine(NamedTuple):
@@ -98,10 +84,14 @@ def from_layers(
     array([[4.5, 4. ]])
     """
     if layout not in _LAYOUTS:
-        fail("layout", repr(layout), "'out_in' or 'in_out'",
-             "use 'out_in' for torch weights, 'in_out' for Keras kernels")  # fmt: skip
-    reading = _compose("encoder", _items("encoder", encoder), layout)
-    writing = _compose("decoder", _items("decoder", decoder), layout)
+        fail(
+            "layout",
+            repr(layout),
+            "'out_in' or 'in_out'",
+            "use 'out_in' for torch weights, 'in_out' for Keras kernels",
+        )
+    reading = _compose("encoder", layer_items("encoder", encoder), layout)
+    writing = _compose("decoder", layer_items("decoder", decoder), layout)
     _check_ends(reading.weight.shape, writing.weight.shape, layout)
     k = len(reading.weight)
     return LinearVAE(
@@ -117,8 +107,12 @@ def from_layers(
 def _check_ends(reading: tuple[int, ...], writing: tuple[int, ...], layout: str) -> None:
     (k, n), (n_out, k_in) = reading, writing
     if k > n:
-        fail("encoder", f"{k} latents for {n} features", "k <= n",
-             f"pass layout={_other(layout)!r} if matrices are stored the other way")  # fmt: skip
+        fail(
+            "encoder",
+            f"{k} latents for {n} features",
+            "k <= n",
+            f"pass layout={_other(layout)!r} if matrices are stored the other way",
+        )
     if (n_out, k_in) == (n, k):
         return
     remedy = "pass encoder and decoder of the same model"
@@ -129,33 +123,49 @@ def _check_ends(reading: tuple[int, ...], writing: tuple[int, ...], layout: str)
             "if the encoder's last layer gives means and log-variances, pass its rows for the "
             "means here and the others as log_variance"
         )
-    fail("decoder", f"a map from {k_in} to {n_out} values", f"one from {k} to {n}, the inverse "
-         "direction of the encoder", remedy)  # fmt: skip
+    fail(
+        "decoder",
+        f"a map from {k_in} to {n_out} values",
+        f"one from {k} to {n}, the inverse direction of the encoder",
+        remedy,
+    )
 
 
 def _posterior_variance(log_variance: Any, k: int, layout: str) -> FloatArray:
     name = "log_variance"
-    items = list(_items(name, log_variance))
+    items = list(layer_items(name, log_variance))
     if len(items) == 1 and isinstance(items[0], np.ndarray):
         logs = _vector(name, items[0])
     else:
         logs = _constant_head(_compose(name, items, layout))
     if logs.size not in (1, k):
-        fail(name, f"{logs.size} entries", f"{k}, one per latent, or a single number",
-             "pass the logarithms of the posterior variances")  # fmt: skip
+        fail(
+            name,
+            f"{logs.size} entries",
+            f"{k}, one per latent, or a single number",
+            "pass the logarithms of the posterior variances",
+        )
     with np.errstate(over="ignore", under="ignore"):
         variance = np.exp(logs)
     bad = ~np.isfinite(variance) | (variance == 0)
     if bad.any():
-        fail(name, logs[bad][0], "logarithms whose exponential float64 holds, -745 to 709",
-             "pass natural logarithms of variances")  # fmt: skip
+        fail(
+            name,
+            logs[bad][0],
+            "logarithms whose exponential float64 holds, -745 to 709",
+            "pass natural logarithms of variances",
+        )
     return np.broadcast_to(variance, (k,))
 
 
 def _vector(name: str, array: NDArray[Any]) -> FloatArray:
     if array.ndim > 1 or array.size == 0:
-        fail(name, f"shape {array.shape}", "one number per latent, or one for all of them",
-             "flatten it, or pass a constant head as (W, b)")  # fmt: skip
+        fail(
+            name,
+            f"shape {array.shape}",
+            "one number per latent, or one for all of them",
+            "flatten it, or pass a constant head as (W, b)",
+        )
     check_finite(name, array)
     return np.atleast_1d(array).astype(np.float64)
 
@@ -163,34 +173,45 @@ def _vector(name: str, array: NDArray[Any]) -> FloatArray:
 def _constant_head(head: _Affine) -> FloatArray:
     largest = float(np.abs(head.weight).max())
     if largest > 0:
-        fail("log_variance", f"a head with weights up to {largest:.3g}",
-             "weights that are zero, a posterior variance that is the same for every x",
-             "this model is not a linear VAE with a shared C: train a log-variance vector instead "
-             "of a head")  # fmt: skip
+        fail(
+            "log_variance",
+            f"a head with weights up to {largest:.3g}",
+            "weights that are zero, a posterior variance that is the same for every x",
+            "this model is not a linear VAE with a shared C: train a log-variance vector instead "
+            "of a head",
+        )
     return head.bias
 
 
 def _noise_variance(value: Any) -> FloatArray:
     variance = as_positive("noise_variance", value, "pass the decoder's variance σ²")
     if variance.size != 1:
-        fail("noise_variance", f"shape {variance.shape}", "one number",
-             "a linear VAE has the same σ² in every dimension")  # fmt: skip
+        fail(
+            "noise_variance",
+            f"shape {variance.shape}",
+            "one number",
+            "a linear VAE has the same σ² in every dimension",
+        )
     return variance.reshape(())
 
 
-def _compose(name: str, items: Iterable[_Item], layout: str) -> _Affine:
+def _compose(name: str, items: Iterable[LayerItem], layout: str) -> _Affine:
     """Multiply the layers out into one affine map."""
     pairs = list(_pairs(name, items, layout))
     if not pairs:
-        fail(name, "no layer with weights", _WHAT_LAYERS_ARE, "pass at least one linear layer")
+        fail(name, "no layer with weights", WHAT_LAYERS_ARE, "pass at least one linear layer")
     _check_chain(name, [weight.shape for weight, _ in pairs], layout)
     (weight, bias), rest = pairs[0], pairs[1:]
     with np.errstate(over="ignore", invalid="ignore"):
         for matrix, shift in rest:
             weight, bias = matrix @ weight, matrix @ bias + shift
     if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
-        fail(name, "layers whose product exceeds float64", "representable numbers",
-             "rescale the layers: a factor moved from one to the next changes nothing")  # fmt: skip
+        fail(
+            name,
+            "layers whose product exceeds float64",
+            "representable numbers",
+            "rescale the layers: a factor moved from one to the next changes nothing",
+        )
     return _Affine(weight, bias)
 
 
@@ -205,9 +226,12 @@ def _check_chain(name: str, shapes: list[tuple[int, ...]], layout: str) -> None:
             remedy = f"the transposes fit: pass layout={_other(layout)!r}"
         elif here[0] == before[0]:
             remedy = f"its transpose fits: store every layer as {layout}"
-        fail(f"{name} layer {number + 1}", f"{here[1]} inputs (shape {_stored(here, layout)})",
-             f"{before[0]}, the outputs of layer {number} (shape {_stored(before, layout)})",
-             remedy)  # fmt: skip
+        fail(
+            f"{name} layer {number + 1}",
+            f"{here[1]} inputs (shape {_stored(here, layout)})",
+            f"{before[0]}, the outputs of layer {number} (shape {_stored(before, layout)})",
+            remedy,
+        )
 
 
 def _other(layout: str) -> str:
@@ -218,7 +242,7 @@ def _stored(shape: tuple[int, ...], layout: str) -> tuple[int, ...]:
     return shape if layout == "out_in" else shape[::-1]
 
 
-def _pairs(name: str, items: Iterable[_Item], layout: str) -> Iterator[_Affine]:
+def _pairs(name: str, items: Iterable[LayerItem], layout: str) -> Iterator[_Affine]:
     """Weights (out, in) and biases of each layer, biases of zero where there are none."""
     weight: FloatArray | None = None
     count = 0
@@ -226,8 +250,12 @@ def _pairs(name: str, items: Iterable[_Item], layout: str) -> Iterator[_Affine]:
         if item is None or (isinstance(item, np.ndarray) and item.ndim == 1):
             if weight is None:
                 got = "no weight" if item is None else f"a vector of shape {item.shape}"
-                fail(f"{name} layer {count + 1}", got, "a weight matrix before its bias",
-                     "pass each layer as W or (W, b)")  # fmt: skip
+                fail(
+                    f"{name} layer {count + 1}",
+                    got,
+                    "a weight matrix before its bias",
+                    "pass each layer as W or (W, b)",
+                )
             yield _Affine(weight, _bias(f"{name} layer {count}", item, len(weight)))
             weight = None
             continue
@@ -236,7 +264,7 @@ def _pairs(name: str, items: Iterable[_Item], layout: str) -> Iterator[_Affine]:
             weight = None
         count += 1
         label = f"{name} layer {count}"
-        if isinstance(item, _Module):
+        if isinstance(item, LayerObject):
             matrix = _matrix(label, item.weight, "out_in")
             yield _Affine(matrix, _bias(label, item.bias, len(matrix)))
         else:
@@ -248,8 +276,12 @@ def _pairs(name: str, items: Iterable[_Item], layout: str) -> Iterator[_Affine]:
 def _matrix(label: str, array: NDArray[Any], layout: str) -> FloatArray:
     if array.ndim != 2 or 0 in array.shape:
         expected = "(out, in)" if layout == "out_in" else "(in, out)"
-        fail(f"{label} weight", f"shape {array.shape}", f"a non-empty matrix {expected}",
-             "import one model at a time, fully connected layers only")  # fmt: skip
+        fail(
+            f"{label} weight",
+            f"shape {array.shape}",
+            f"a non-empty matrix {expected}",
+            "import one model at a time, fully connected layers only",
+        )
     check_finite(f"{label} weight", array)
     matrix = array.astype(np.float64)
     return matrix if layout == "out_in" else matrix.T
@@ -259,101 +291,11 @@ def _bias(label: str, array: NDArray[Any] | None, size: int) -> FloatArray:
     if array is None:
         return np.zeros(size)
     if array.shape != (size,):
-        fail(f"{label} bias", f"shape {array.shape}", f"({size},), one entry per output",
-             "check the layout of the weight, or pass None for no bias")  # fmt: skip
+        fail(
+            f"{label} bias",
+            f"shape {array.shape}",
+            f"({size},), one entry per output",
+            "check the layout of the weight, or pass None for no bias",
+        )
     check_finite(f"{label} bias", array)
     return array.astype(np.float64)
-
-
-def _items(name: str, value: Any) -> Iterator[_Item]:
-    """Flatten nested sequences and containers into arrays, layer objects and missing biases."""
-    if value is None:
-        yield None
-    elif isinstance(value, (list, tuple, Iterator)) and not _is_numbers(value):
-        for part in value:
-            yield from _items(name, part)
-    elif isinstance(value, (list, tuple, Real)) or _is_array(value):
-        yield _array(name, value)
-    else:
-        yield from _items_of_module(name, value)
-
-
-def _is_numbers(value: Any, depth: int = 2) -> bool:
-    """Tell a vector or matrix written as a list from a list of layers."""
-    if isinstance(value, Iterator) or not value:
-        return False
-    if all(isinstance(part, Real) for part in value):
-        return True
-    return depth > 1 and all(
-        isinstance(part, (list, tuple)) and _is_numbers(part, depth - 1) for part in value
-    )
-
-
-def _is_array(value: Any) -> bool:
-    try:
-        shaped = hasattr(value, "shape")
-    except RuntimeError:  # torch's lazy parameters have no shape before the first forward pass
-        return False
-    return shaped and any(hasattr(value, how) for how in ("__array__", "__dlpack__", "detach"))
-
-
-def _array(name: str, value: Any) -> NDArray[Any]:
-    try:
-        return as_array(name, value)
-    except InputTypeError:
-        raise
-    except (TypeError, RuntimeError) as error:  # e.g. torch's bfloat16 and sparse tensors
-        fail(name, f"an array NumPy cannot read ({error})", "dense float or integer arrays",
-             "convert it first, for torch with tensor.float() or tensor.to_dense()",
-             InputTypeError)  # fmt: skip
-
-
-def _items_of_module(name: str, module: Any) -> Iterator[_Item]:
-    """Layers of a torch or Keras object, recognised by class name and attributes alone."""
-    if _base(module, _PASS_THROUGH):
-        return
-    if _base(module, _CONTAINERS):
-        for part in getattr(module, "layers", module):
-            yield from _items(name, part)
-    elif _base(module, {"Linear"}) and _is_array(getattr(module, "weight", None)):
-        yield _module(name, module.weight, getattr(module, "bias", None), transpose=False)
-    elif _base(module, {"Dense"}) and _is_array(getattr(module, "kernel", None)):
-        _refuse_activation(name, module)
-        yield _module(name, module.kernel, getattr(module, "bias", None), transpose=True)
-    else:
-        _refuse(name, module)
-
-
-def _module(name: str, weight: Any, bias: Any, *, transpose: bool) -> _Module:
-    matrix = _array(name, weight)
-    shift = None if bias is None else _array(name, bias)
-    return _Module(matrix.T if transpose else matrix, shift)
-
-
-def _base(module: Any, names: set[str]) -> bool:
-    """Whether an object's class is, or computes exactly what is computed by, a class so named."""
-    kind = type(module)
-    for base in kind.__mro__:
-        if base.__name__ in names:
-            # A subclass with a forward pass of its own may compute anything.
-            return all(_method(kind, how) is _method(base, how)
-                       for how in ("forward", "call", "__call__"))  # fmt: skip
-    return False
-
-
-def _method(kind: type, name: str) -> Any:
-    """Return what a class or its nearest base defines; getattr would ask the metaclass as well."""
-    return next((vars(base)[name] for base in kind.__mro__ if name in vars(base)), None)
-
-
-def _refuse_activation(name: str, layer: Any) -> None:
-    activation = getattr(layer, "activation", None)
-    if activation is not None and getattr(activation, "__name__", "") != "linear":
-        _refuse(name, activation)
-
-
-def _refuse(name: str, value: Any) -> NoReturn:
-    what = getattr(value, "__name__", None) or type(value).__name__
-    fail(name, what, _WHAT_LAYERS_ARE,
-         "a linear VAE has no activations or other non-linear parts; of a class with a forward "
-         "pass of its own, pass the linear layers in order", InputTypeError)  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -158,8 +159,10 @@ def test_inverse_queries_at_any_value(problem, share, nats):
     error = low + (high - low) * share
     assume(low < error <= high)
     point = curve.at_squared_error(error)
-    assert _off(error, _exact(problem, point.beta).error) <= ULPS * n * error
-    assert point.rate >= 0
+    assert 0 <= point.rate < np.inf
+    # A subnormal beta has few digits of its own.
+    if point.beta > 1e-300:
+        assert _off(error, _exact(problem, point.beta).error) <= ULPS * n * error
 
 
 @given(extreme_problems)
@@ -282,7 +285,7 @@ def test_kind_says_which_curve_it_is():
     assert Frontier(leading, latent_dim=2, noise_variance=1.0).kind == "rank-k"
     with pytest.raises(PartialSpectrumError, match="Shannon curve"):
         Frontier.shannon(leading, noise_variance=1.0)
-    with pytest.raises(PartialSpectrumError, match="got 2 of 3 eigenpairs; expected .*3 eigenv"):
+    with pytest.raises(PartialSpectrumError, match=r"got 2 of 3 eigenpairs; expected .*3 eigenv"):
         Frontier(leading, latent_dim=3, noise_variance=1.0)
 
 
@@ -307,7 +310,7 @@ def test_area_equals_adaptive_quadrature(problem, data):
     breaks = curve.at_beta(curve.critical_betas[curve.critical_betas > 0]).rate
     edges = np.concatenate([[low], np.sort(breaks[(breaks > low) & (breaks < high)]), [high]])
     want = 0.0
-    for a, b in zip(edges[:-1], edges[1:], strict=True):
+    for a, b in pairwise(edges):
         want += quad(lambda r: float(curve.at_rate(r).distortion), a, b, epsabs=0, epsrel=1e-11)[0]
     ends = curve.at_rate([low, high]).distortion
     size = (np.abs(ends).max() + abs(curve.distortion_of(0.0))) * (high - low)
@@ -338,83 +341,6 @@ def test_area_refuses_unclear_limits():
         curve.area(rates=(2.0, 1.0))
     with pytest.raises(RangeError, match=r"rate: got -1.0; expected >= 0"):
         curve.area(rates=(-1.0, 1.0))
-
-
-# Budgets
-
-
-@given(strategies.problems(max_n=8, kinds=("random", "geometric", "zeros", "tied")), st.data())
-def test_the_latents_of_an_error_budget_are_the_fewest(problem, data):
-    spectrum, s2 = problem.spectrum, problem.s2
-    share = data.draw(st.floats(0.01, 0.999))
-    error = float(spectrum.total_variance * share)
-    budget = Frontier.for_budget(spectrum, noise_variance=s2, squared_error=error)
-    k = budget.latent_dim
-    assert 1 <= k <= spectrum.n_features
-    assert_close(float(budget.point.squared_error), error, "ulps")
-    assert budget.beta == budget.point.beta
-    curve = Frontier(spectrum, latent_dim=k, noise_variance=s2)
-    assert_close(float(curve.at_beta(budget.beta).squared_error), error, "rounding")
-    if k > 1:
-        with pytest.raises(RangeError):
-            Frontier(spectrum, latent_dim=k - 1, noise_variance=s2).at_squared_error(error)
-    for name, value in (
-        ("distortion", float(curve.distortion_of(error))),
-        ("psnr", float(budget.point.psnr(2.0))),
-    ):
-        same = Frontier.for_budget(spectrum, noise_variance=s2, data_range=2.0, **{name: value})
-        assert same.latent_dim == k
-        unit = abs(value) + abs(curve.distortion_of(0.0)) if name == "distortion" else 1.0
-        assert_close(
-            float(same.point.squared_error), error, "rounding", scale=error * 40 + 2 * s2 * unit
-        )
-
-
-@given(strategies.problems(max_n=8, kinds=("random", "geometric", "zeros", "tied")), st.data())
-def test_the_latents_of_a_rate_budget_are_the_fewest_that_lose_nothing(problem, data):
-    spectrum, s2 = problem.spectrum, problem.s2
-    rate = data.draw(st.floats(0.01, 20.0))
-    shannon = Frontier.shannon(spectrum, noise_variance=s2).at_rate(rate)
-    error = float(shannon.squared_error)
-    budgets = [
-        Frontier.for_budget(spectrum, noise_variance=s2, rate=rate),
-        Frontier.for_budget(spectrum, noise_variance=s2, squared_error=error, at_least_rate=True),
-    ]
-    for budget in budgets:
-        k = budget.latent_dim
-        assert_close(float(budget.point.squared_error), error, scale=spectrum.total_variance)
-        assert_close(float(budget.point.rate), rate)
-        if k > 1:
-            fewer = Frontier(spectrum, latent_dim=k - 1, noise_variance=s2).at_rate(rate)
-            # Strictly worse, unless mode k has only just joined.
-            joined = float(spectrum.eigenvalues[k - 1] / s2 / shannon.beta)
-            assert fewer.squared_error > error * (1 + 8 * EPS) or joined < 1 + 1e-6
-
-
-def test_budgets_by_hand():
-    """Eigenvalues 4, 2, 1: to reach error 2.5 one latent leaves 3, two leave at least 1."""
-    spectrum = Spectrum.from_eigenvalues([4.0, 2.0, 1.0])
-    budget = Frontier.for_budget(spectrum, noise_variance=0.5, squared_error=2.5)
-    assert budget.latent_dim == 2
-    assert_close(budget.beta, 1.5)  # 2 tau + 1 = 2.5
-    least = Frontier.for_budget(spectrum, noise_variance=0.5, squared_error=2.5, at_least_rate=True)
-    assert least.latent_dim == 3
-    assert_close(least.beta, 2.5 / 3 / 0.5)
-    assert least.point.rate < budget.point.rate
-    nothing = Frontier.for_budget(spectrum, noise_variance=0.5, rate=0.0)
-    assert (nothing.latent_dim, float(nothing.point.squared_error)) == (1, 7.0)
-    with pytest.raises(InputError, match="budget: got none; expected exactly one of rate"):
-        Frontier.for_budget(spectrum, noise_variance=1.0)
-    with pytest.raises(InputError, match="budget: got rate, psnr; expected exactly one"):
-        Frontier.for_budget(spectrum, noise_variance=1.0, rate=1.0, psnr=3.0)
-    for impossible in ({"squared_error": 0.0}, {"squared_error": 7.1}, {"rate": -1.0}):
-        with pytest.raises(RangeError):
-            Frontier.for_budget(spectrum, noise_variance=1.0, **impossible)
-    for bad in (np.nan, np.inf):
-        with pytest.raises(InputError, match="expected finite numbers only"):
-            Frontier.for_budget(spectrum, noise_variance=1.0, psnr=bad)
-    with pytest.raises(InputError, match="data_range: got -1"):
-        Frontier.for_budget(spectrum, noise_variance=1.0, psnr=3.0, data_range=-1)
 
 
 # Gaps
@@ -468,6 +394,29 @@ def test_gap_semantics_by_hand():
 # Edges of the domain
 
 
+@pytest.mark.parametrize("s2", [1e-3, 1.0, 1e3])
+@pytest.mark.parametrize("beta", [5e-324, 1e-310, 1e-300, 1e300, 1.7e308])
+def test_the_smallest_and_the_largest_beta(s2, beta):
+    """Products and ratios with beta may leave the float64 range; the answer does not."""
+    curve = Frontier(Spectrum.from_eigenvalues([4.0, 2.0, 1.0]), latent_dim=2, noise_variance=s2)
+    point = curve.at_beta(beta)
+    want = oracles.exact_curve([4.0, 2.0, 1.0], 2, s2, beta)
+    assert _off(point.rate, want.rate) <= ULPS * (2 + float(want.rate))
+    assert _off(point.squared_error, want.error) <= ULPS * float(want.error)
+    if point.active:
+        assert np.isfinite(point.objective)
+
+
+def test_eigenvalues_further_apart_than_the_float_range():
+    values = [1e300, 1.0, 1e-300]
+    curve = Frontier(Spectrum.from_eigenvalues(values), latent_dim=3, noise_variance=1.0)
+    for beta in (1e299, 0.5, 1e-302):
+        want = oracles.exact_curve(values, 3, 1.0, beta)
+        point = curve.at_beta(beta)
+        assert _off(point.rate, want.rate) <= ULPS * (3 + float(want.rate))
+        assert_close(float(curve.at_rate(point.rate).beta / beta), 1.0, scale=1)
+
+
 def test_data_without_variance():
     curve = Frontier(Spectrum.from_eigenvalues([0.0, 0.0]), latent_dim=2, noise_variance=1.0)
     point = curve.at_beta([1e-300, 1.0, 1e300])
@@ -507,7 +456,7 @@ def test_values_off_the_curve_are_refused(problem):
         if abs(value - curve.distortion_of(total)) > 1e-12 * size:
             with pytest.raises(RangeError, match=r"distortion: got .*; expected a value in \("):
                 curve.at_distortion(value)
-    with pytest.raises(RangeError, match="rate: got -0.5; expected >= 0"):
+    with pytest.raises(RangeError, match=r"rate: got -0.5; expected >= 0"):
         curve.at_rate([1.0, -0.5])
     with pytest.raises(RangeError, match="expected a rate with β above the float64 underflow"):
         curve.at_rate(1e5)
@@ -535,10 +484,10 @@ def test_bad_construction():
         with pytest.raises(InputError, match=rf"latent_dim: got {k}; expected an integer >= 1"):
             Frontier(spectrum, latent_dim=k, noise_variance=1.0)
     for k in (1.0, True, "2", None):
-        with pytest.raises(TypeError, match="latent_dim: got .*expected an integer"):
+        with pytest.raises(TypeError, match=r"latent_dim: got .*expected an integer"):
             Frontier(spectrum, latent_dim=k, noise_variance=1.0)
     for s2 in (0.0, -1.0, np.nan, np.inf):
-        with pytest.raises(InputError, match="noise_variance: got .*expected finite numbers > 0"):
+        with pytest.raises(InputError, match=r"noise_variance: got .*expected finite numbers > 0"):
             Frontier(spectrum, latent_dim=1, noise_variance=s2)
     with pytest.raises(InputError, match=r"noise_variance: got shape \(2,\); expected one number"):
         Frontier(spectrum, latent_dim=1, noise_variance=[1.0, 2.0])
@@ -566,7 +515,7 @@ def test_many_modes_and_very_many_queries(kind, k):
         "gamma": lambda: rng.gamma(0.3, size=784),
         "clustered": lambda: 1 + 1e-13 * rng.standard_normal(784),
         "tied": lambda: rng.choice([1.0, 2.0, 0.0], 784),
-        "two": lambda: np.concatenate([[1e300, 1e-300], np.zeros(782)]),
+        "two": lambda: np.concatenate([[1e150, 1e-150], np.zeros(782)]),
     }[kind]()
     curve = Frontier(Spectrum.from_eigenvalues(values), latent_dim=k, noise_variance=0.25)
     critical = curve.critical_betas
@@ -577,7 +526,7 @@ def test_many_modes_and_very_many_queries(kind, k):
             alive,
             np.nextafter(alive, 0),
             np.nextafter(alive, np.inf),
-            [5e-324, 1e-310, 1.7e308],
+            [1e-140, 1e290],
         ]
     )
     points = curve.at_beta(betas)

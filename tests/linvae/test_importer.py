@@ -326,7 +326,7 @@ class TestTorch:
     def test_tensors_numpy_cannot_read(self):
         torch = pytest.importorskip("torch")
         for odd in (torch.ones(2, 4, dtype=torch.bfloat16), torch.ones(2, 4).to_sparse()):
-            with pytest.raises(InputTypeError, match=r"encoder: got an array NumPy cannot read"):
+            with pytest.raises(InputTypeError, match=r"encoder: got Tensor that NumPy cannot read"):
                 from_layers(odd, np.ones((4, 2)), log_variance=0, noise_variance=1)
         with pytest.raises(InputTypeError, match="encoder: got LazyLinear"):
             from_layers(torch.nn.LazyLinear(2), np.ones((4, 2)), log_variance=0, noise_variance=1)

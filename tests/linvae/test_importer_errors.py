@@ -93,7 +93,7 @@ class TestBadInput:
             ((np.ones((2, 4)), np.ones(4)), r"layer 1 bias: got shape \(4,\); expected \(2,\)"),
             ([np.ones(4)], r"layer 1: got a vector of shape \(4,\)"),
             ([np.ones((2, 4)), None, None], "layer 2: got no weight"),
-            ((np.full((2, 4), np.nan), None), r"layer 1 weight: got nan at index \(0, 0\)"),
+            ((np.full((2, 4), np.nan), None), r"layer 1 weight: got nan at index 0, 0"),
             ([np.ones((2, 4)), [np.inf, 0]], "layer 1 bias: got inf"),
             ([np.full((4, 4), 1e200), np.full((2, 4), 1e200)], "product exceeds float64"),
             (np.ones((2, 4)) * 1j, "encoder: got dtype complex128"),
