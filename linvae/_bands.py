@@ -96,8 +96,8 @@ def gamma_interval(mean: FloatArray, relative_variance: FloatArray, level: float
     some = relative_variance > 0
     shape = 1 / np.where(some, relative_variance, 1.0)
     low, high = (gammaincinv(shape, 0.5 + s * level / 2) / shape for s in (-1, 1))
-    # A skewed law at a low level can have its mean outside the central interval.
-    low, high = np.minimum(low, 1.0), np.maximum(high, 1.0)
+    # The median lies below the mean: at a low level the central interval can miss the mean.
+    high = np.maximum(high, 1.0)
     return np.stack([np.where(some, low, 1.0) * mean, mean, np.where(some, high, 1.0) * mean])
 
 

@@ -130,8 +130,9 @@ def asymptotic_bands(
     λⱼ are closer than about λ √(8/N), most of all at a tie λ_k = λ_{k+1}, there is no expansion in
     1/N: terms 1/(λᵢ - λⱼ) are then capped, as a mixing angle is, so that everything stays finite,
     but coverage is not guaranteed: the expected excess came out up to a fifth too small near a tie,
-    and twice too large at an exact one, which a sample cannot tell from a gap. Tails heavier than Gaussian make all of these bands too narrow
-    (Laplace data: 0.75 to 0.81, excess 0.83 to 0.94): use :func:`bootstrap_bands`.
+    and twice too large at an exact one, which a sample cannot tell from a gap. Tails heavier than
+    Gaussian make all of these bands too narrow (Laplace data: 0.75 to 0.81, excess 0.83 to 0.94):
+    use :func:`bootstrap_bands`.
     """
     problem = check_problem(spectrum, betas, latent_dim, noise_variance, level)
     count = problem.n_samples
