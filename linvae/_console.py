@@ -44,6 +44,7 @@ _MOST_ROWS = 60
 
 _SPELLED = dict(zip("βσλτπ", ("beta", "sigma", "lambda", "tau", "pi"), strict=True)) | {
     "²": "^2", "·": "*", "−": "-", "≤": "<=", "≥": ">=", "√": "sqrt", "∞": "inf", "ᵢ": "_i",
+    "\u00a0": " ",
 }  # fmt: skip
 
 Progress = Callable[[int, "int | None"], None]
@@ -149,8 +150,7 @@ def readable_streams() -> Iterator[None]:
 
 
 def _words(error: UnicodeError) -> tuple[str, int]:
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
+    assert isinstance(error, UnicodeEncodeError)  # these streams are only written to
     letters = error.object[error.start : error.end]
     return "".join(_SPELLED.get(letter, "?") for letter in letters), error.end
 

@@ -38,38 +38,61 @@ def descending_cumsum(values: FloatArray) -> FloatArray:
 
 
 class _Accumulator:
-    """Count, mean and scatter matrix of blocks of rows, merged as they come."""
+    """Count, mean and scatter matrix of blocks of rows, merged as they come.
+
+    Means are held relative to the first row: with a common offset of 1e8 they keep their digits,
+    and columns that never change have a variance of exactly zero.
+    """
 
     def __init__(self, n_features: int) -> None:
         self.count = 0
-        self.mean = np.zeros(n_features)
         self.scatter = np.zeros((n_features, n_features))
+        self._origin = np.zeros(n_features)
+        self._offset = np.zeros(n_features)
         rows = max(1, _BLOCK_ENTRIES // n_features)
         self._buffer = np.empty((rows, n_features))
+
+    @property
+    def mean(self) -> FloatArray:
+        """Mean of all rows so far."""
+        return np.asarray(self._origin + self._offset)
 
     def add(self, chunk: NDArray[Any]) -> None:
         """Add the rows of a chunk, a block at a time."""
         rows = len(self._buffer)
         for start in range(0, len(chunk), rows):
-            self._add_block(chunk[start : start + rows])
+            # Values that overflow here are refused by name, not warned about.
+            with np.errstate(over="ignore", invalid="ignore"):
+                self._add_block(chunk[start : start + rows])
 
     def _add_block(self, block: NDArray[Any]) -> None:
         size = len(block)
-        mean = block.mean(axis=0, dtype=np.float64)
-        if not np.isfinite(mean).all():
-            _refuse_non_finite(block, self.count)
-        centred = np.subtract(block, mean, out=self._buffer[:size], dtype=np.float64)
-        # The rounded block mean is corrected to first order: with a mean of 1e8 it matters.
-        mean += np.ones(size) @ centred / size
+        row, centred, mean = _centre(block, self._buffer[:size], self.count)
+        if not self.count:
+            self._origin = row
         self.scatter += centred.T @ centred
-        _refuse_under_and_overflow(float(np.trace(self.scatter)), centred)
         # Merge two sets: scatter of the union = sum of both + the spread of the two means.
         total = self.count + size
-        step = mean - self.mean
+        step = row - self._origin + mean - self._offset
         if self.count:
             self.scatter += np.outer(step, step * (self.count * (size / total)))
-        self.mean += step * (size / total)
+        varies = bool(centred.any() or (self.count and step.any()))
+        _refuse_under_and_overflow(float(np.trace(self.scatter)), varies)
+        self._offset += step * (size / total)
         self.count = total
+
+
+def _centre(
+    block: NDArray[Any], out: FloatArray, rows_before: int
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """First row, deviations from the mean (in `out`), and the mean relative to the first row."""
+    row = block[0].astype(np.float64)
+    centred = np.subtract(block, row, out=out, dtype=np.float64)
+    mean = np.ones(len(block)) @ centred / len(block)
+    if not np.isfinite(mean).all():
+        _refuse_non_finite(block, rows_before)
+    centred -= mean
+    return row, centred, np.asarray(mean)
 
 
 def _refuse_non_finite(block: NDArray[Any], offset: int) -> None:
@@ -82,10 +105,10 @@ def _refuse_non_finite(block: NDArray[Any], offset: int) -> None:
             "finite numbers only",
             "remove or impute such rows (np.isfinite finds them)",
         )
-    _refuse_under_and_overflow(np.inf, block)
+    _refuse_under_and_overflow(np.inf, True)
 
 
-def _refuse_under_and_overflow(trace: float, centred: NDArray[Any]) -> None:
+def _refuse_under_and_overflow(trace: float, varies: bool) -> None:
     if not np.isfinite(trace):
         fail(
             "samples",
@@ -93,7 +116,7 @@ def _refuse_under_and_overflow(trace: float, centred: NDArray[Any]) -> None:
             "magnitudes below 1e150",
             "divide the data by a constant (and the noise variance by its square)",
         )
-    if trace < _TINY_TRACE and centred.any():
+    if trace < _TINY_TRACE and varies:
         fail(
             "samples",
             "values whose squares vanish in float64",
@@ -107,7 +130,7 @@ def eigen_of_samples(
 ) -> tuple[FloatArray, Eigen, int]:
     """Mean, eigenpairs and count of samples (N, n), on the smaller of the two sides."""
     count, n = samples.shape
-    check_leading(leading, n)
+    _check_leading(leading, n)
     if count < n:
         mean, eigen = _eigen_of_gram(samples, leading)
         if progress:
@@ -138,7 +161,7 @@ def eigen_of_stream(
                 "let the iterator yield two-dimensional arrays",
             )
         if moments is None:
-            check_leading(leading, array.shape[1])
+            _check_leading(leading, array.shape[1])
             moments = _Accumulator(array.shape[1])
         elif array.shape[1] != moments.mean.size:
             fail(
@@ -156,7 +179,7 @@ def eigen_of_stream(
     return moments.mean, eigen_of_covariance(scatter, leading, _EPS), moments.count
 
 
-def check_leading(leading: int | None, n_features: int) -> None:
+def _check_leading(leading: int | None, n_features: int) -> None:
     """Refuse a `leading` outside 1..n."""
     if leading is not None:
         check_count("leading", leading, 1, n_features, "or omit it for the whole spectrum")
@@ -176,7 +199,7 @@ def eigen_of_covariance(covariance: FloatArray, leading: int | None, eps: float)
             "a square matrix",
             "for samples use Spectrum.from_samples",
         )
-    check_leading(leading, n)
+    _check_leading(leading, n)
     scale = float(np.abs(covariance).max())
     slack = 100 * n * eps
     skew = float(np.abs(covariance - covariance.T).max())
@@ -235,16 +258,12 @@ def _truncate(values: FloatArray, vectors: FloatArray, leading: int | None, trac
 def _eigen_of_gram(samples: NDArray[Any], leading: int | None) -> tuple[FloatArray, Eigen]:
     """Eigenpairs through the N x N Gram matrix, for fewer samples than features."""
     count, n = samples.shape
-    mean = samples.mean(axis=0, dtype=np.float64)
-    if not np.isfinite(mean).all():
-        _refuse_non_finite(samples, 0)
-    centred = np.subtract(samples, mean, dtype=np.float64)
-    correction = np.ones(count) @ centred / count
-    mean += correction
-    centred -= correction
-    gram = centred @ centred.T / count
+    with np.errstate(over="ignore", invalid="ignore"):
+        row, centred, mean = _centre(samples, np.empty((count, n)), 0)
+        gram = centred @ centred.T / count
+    mean += row
     trace = float(np.trace(gram))
-    _refuse_under_and_overflow(trace, centred)
+    _refuse_under_and_overflow(trace, bool(centred.any()))
     values, left = np.linalg.eigh(gram)
     values, left = values[::-1], left[:, ::-1]
     keep = max(1, int(np.count_nonzero(values > n * _EPS * values[0])))

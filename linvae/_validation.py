@@ -33,10 +33,14 @@ def fail(
 
 
 def frozen(array: NDArray[Any]) -> NDArray[Any]:
-    """Return a read-only view, so that results cannot be changed behind their owner's back."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
+    """Return a read-only array, so that results cannot be changed behind their owner's back.
+
+    An array that can still be written to is copied: its maker may hold it, too.
+    """
+    if array.flags.writeable:
+        array = array.copy()
+        array.flags.writeable = False
+    return array
 
 
 def as_array(name: str, value: Any) -> NDArray[Any]:

@@ -169,7 +169,8 @@ def _guarded(argv: Sequence[str] | None) -> int:
     except BrokenPipeError:
         # Nobody reads any more; what Python flushes at exit must not complain either.
         with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            output = sys.stdout.fileno()
+            os.dup2(os.open(os.devnull, os.O_WRONLY), output)
         return 141
 
 

@@ -27,7 +27,7 @@ __all__ = ["DemoResult", "Trainer", "demo_command"]
 _GROUP = "linvae.demo"
 _LATENT_DIM = 16
 _POINTS = 10
-_INSTALL = "pip install 'linvae[deep]'"
+_INSTALL = "To install it: pip install 'linvae[deep]'"
 _FILES = ("frontier.json", "frontier.png", "frontier.svg", "claims.json")
 
 
@@ -106,8 +106,9 @@ def demo_command(options: argparse.Namespace) -> int:
     save_json(directory / "claims.json", claims)
 
     printer.heading("3. A trained network against the exact curve")
-    result, sentence = _train(problem, curve, beta_range, options, printer)
-    printer.line(sentence)
+    result, sentences = _train(problem, curve, beta_range, options, printer)
+    for line in sentences:
+        printer.line(line)
     if result is not None:
         _print_result(printer, result)
 
@@ -115,7 +116,7 @@ def demo_command(options: argparse.Namespace) -> int:
     document = problem.as_plain("demo")
     document["curve"] = _problem.curve_as_plain(curve)
     document["points"] = _problem.points_as_plain(points)
-    document["training"] = sentence if result is None else _result_as_plain(result)
+    document["training"] = " ".join(sentences) if result is None else _result_as_plain(result)
     save_json(directory / "frontier.json", document)
 
     printer.heading("What was found")
@@ -148,22 +149,22 @@ def _train(
     beta_range: tuple[float, float],
     options: argparse.Namespace,
     printer: _console.Printer,
-) -> tuple[DemoResult | None, str]:
-    """Return what was trained, or None, and a sentence about it."""
+) -> tuple[DemoResult | None, list[str]]:
+    """Return what was trained, or None, and what to say about it."""
     if options.no_train:
-        return None, "Training was left out, as asked with --no-train."
+        return None, ["Training was left out, as asked with --no-train."]
     try:
         trainer = _trainer()
     except ImportError as error:
         missing = "PyTorch is not installed" if error.name == "torch" else f"{error}"
-        return None, f"Training was left out: {missing}. To get it: {_INSTALL}"
+        return None, [f"Training was left out: {missing}.", _INSTALL]
     if trainer is None:
-        return None, f"Training was left out: that part is not installed. To get it: {_INSTALL}"
+        return None, ["Training was left out: that part is not installed.", _INSTALL]
     printer.line("Training one network for all β at once; this takes up to a minute or so ...")
     with _console.progress_bar("training", wanted=not options.quiet) as progress:
         result = trainer(problem.data.samples, beta_range=beta_range, spectrum=problem.spectrum,
                          frontier=curve, progress=progress, seed=0, **problem.model)  # fmt: skip
-    return result, f"{result.title}, trained in {result.seconds:.0f} s."
+    return result, [f"{result.title}, trained in {result.seconds:.0f} s."]
 
 
 def _trainer() -> Trainer | None:
@@ -224,8 +225,8 @@ def _findings(
     lines = [
         f"An ordinary linear VAE (β = 1) with {curve.latent_dim} latents spends "
         f"{number(ordinary.rate, 3)} nats ({number(ordinary.rate / np.log(2), 3)} bits) on a digit "
-        f"and leaves {left:.0f} % of the variance as squared error. At this rate no linear VAE of "
-        "its size leaves less.",
+        f"and leaves {left:.0f}\u00a0% of the variance as squared error. At this rate no linear "
+        "VAE of its size leaves less.",
         f"As β grows the modes switch off one by one, the last to stay at β = "
         f"{number(critical[0], 3)}, the first to go at β = {number(critical[-1], 3)}. From "
         f"β = {number(critical[0], 3)} on the best model ignores its input.",
@@ -233,12 +234,17 @@ def _findings(
     ]
     if result is not None:
         worst = int(np.argmax(result.excess_nats))
-        share = np.where(result.in_nats, 0.0, result.normalised_excess).max()
-        lines.append(
-            f"The trained network stays within {result.excess_nats[worst]:.3g} nats of the exact "
-            f"optimum (worst at β = {number(result.betas[worst], 3)}); at most {100 * share:.2g} % "
-            "of what a model that ignores the data would lose."
+        sentence = (
+            f"The trained network is at worst {number(result.excess_nats[worst], 3)} nats above "
+            f"the exact optimum (at β = {number(result.betas[worst], 3)})"
         )
+        shares = np.asarray(result.normalised_excess)[~np.asarray(result.in_nats)]
+        if shares.size:
+            sentence += (
+                f"; it loses at most {number(100 * shares.max(), 3)}\u00a0% of what a model that "
+                "ignores the data would lose, wherever that is more than 1 nat"
+            )
+        lines.append(sentence + ".")
     lines.append(
         "The picture shows distortion against rate with the critical β's marked and a tangent of "
         "slope −β (left), and what is transmitted and what is left at that β (right)."

@@ -229,10 +229,7 @@ def log_likelihood(vae: LinearVAE, spectrum: Spectrum) -> Any:
     """
     _check_features(vae, spectrum)
     variance = vae.noise_variance
-    left, gains, _ = np.linalg.svd(vae.decoder, full_matrices=False)
-    # Directions of zero gain are arbitrary; leaving them out lets a partial spectrum do.
-    used = gains > np.finfo(np.float64).eps * gains.max(axis=-1, keepdims=True, initial=0.0)
-    axes = np.swapaxes(left * used[..., None, :], -1, -2)  # shape: (..., k, n)
+    gains, axes = _decoder_axes(vae.decoder)
     shift = spectrum.mean - vae.decoder_offset
     along = (axes @ shift[..., None])[..., 0]
     seen = (spectrum.read_by(axes) ** 2).sum(axis=-1) + along**2
@@ -283,6 +280,22 @@ def elbo_split(vae: LinearVAE, spectrum: Spectrum) -> ElboSplit:
         log_likelihood=likelihood,
         data_entropy=entropy,
     )
+
+
+def _decoder_axes(decoder: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Singular values (..., k) of D, and its left singular vectors as rows (..., k, n).
+
+    Directions of zero gain are arbitrary; their rows are zero, which lets a partial spectrum do.
+    """
+    eps = np.finfo(np.float64).eps
+    # A basis from columns of unit length: next to long columns the direction of a short one, of a
+    # mode that is about to die, would be lost.
+    norms = np.sqrt((decoder**2).sum(axis=-2, keepdims=True))
+    basis, spread, _ = np.linalg.svd(decoder / np.where(norms > 0, norms, 1.0), full_matrices=False)
+    basis = basis * (spread > 8 * decoder.shape[-2] * eps)[..., None, :]
+    left, gains, _ = np.linalg.svd(np.swapaxes(basis, -1, -2) @ decoder)
+    used = gains > eps * gains.max(axis=-1, keepdims=True, initial=0.0)
+    return gains, np.swapaxes((basis @ left) * used[..., None, :], -1, -2)
 
 
 def _check_features(vae: LinearVAE, spectrum: Spectrum) -> None:

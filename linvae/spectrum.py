@@ -289,7 +289,15 @@ class Spectrum:
         r"""Variance outside the first 0, 1, ..., `count` modes, shape (count + 1,).
 
         Each is a sum of non-negative terms, smallest first, so none loses accuracy to cancellation.
+
+        Raises
+        ------
+        PartialSpectrumError
+            When more modes are asked for than are held, and the rest is not known to be zero.
         """
+        count = check_count("count", count, 0, self.n_features, "at most one per feature")
+        if count > self.eigenvalues.size:
+            self.require_complete(f"the variance outside {count} modes")
         held = descending_cumsum(self.eigenvalues)
         index = np.minimum(np.arange(count + 1), self.eigenvalues.size)
         return np.asarray(held[index] + self._unheld_variance)

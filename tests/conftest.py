@@ -16,7 +16,7 @@ _COMMON = {
 settings.register_profile("dev", max_examples=25, **_COMMON)
 settings.register_profile("ci", max_examples=25, derandomize=True, **_COMMON)
 # For a long look: pytest --hypothesis-profile=thorough
-settings.register_profile("thorough", max_examples=1000, **_COMMON)
+settings.register_profile("thorough", max_examples=300, **_COMMON)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 

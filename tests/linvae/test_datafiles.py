@@ -242,9 +242,15 @@ def test_csv_without_header(tmp_path: Path, text: str) -> None:
     ],
 )
 def test_csv_header_is_seen_and_reported(tmp_path: Path, header: str, names: str) -> None:
-    samples, notes = read(tmp_path, f"\n{header}\n1,2.5,-3\n4,5,6.25\n")
+    samples, notes = read(tmp_path, f"{header}\n1,2.5,-3\n4,5,6.25\n")
     np.testing.assert_array_equal(samples, ROWS)
-    assert notes == (f"line 2 was read as a header ({names})",)
+    assert notes == (f"line 1 was read as a header ({names})",)
+
+
+def test_csv_header_after_blank_lines(tmp_path: Path) -> None:
+    samples, notes = read(tmp_path, "\n\na,b,c\n\n1,2.5,-3\n4,5,6.25\n")
+    np.testing.assert_array_equal(samples, ROWS)
+    assert notes == ("line 3 was read as a header (a, b, c)",)
 
 
 def test_csv_long_header_is_shortened(tmp_path: Path) -> None:

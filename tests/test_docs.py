@@ -1,0 +1,73 @@
+"""What README, CHANGELOG and the docstrings say is what the code does."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import json
+import pkgutil
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import linvae
+from linvae.verification import CLAIMS, verify
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+MODULES = sorted(m.name for m in pkgutil.walk_packages(linvae.__path__, "linvae."))
+
+
+def table(header: str) -> list[list[str]]:
+    """Cells of the rows below a table's header line."""
+    lines = README[README.index(header) :].splitlines()[2:]
+    rows = []
+    for line in lines:
+        if not line.startswith("|"):
+            break
+        rows.append([cell.strip() for cell in line.strip("|").split("|")])
+    return rows
+
+
+def test_the_claim_table_is_the_registry() -> None:
+    spectrum = linvae.Spectrum.from_eigenvalues([5.0, 3.0, 2.0, 1.0])
+    checks = verify(spectrum, latent_dim=2, noise_variance=0.5)
+    want = [[c.claim, c.statement, c.status] for c in checks]
+    assert table("| claim | statement | verdict |") == want
+    assert len(want) == len(CLAIMS)
+
+
+def test_the_version_is_one() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["version"] == linvae.__version__
+    assert f"## {linvae.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"version: {linvae.__version__}" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+
+
+def test_links_and_pictures_exist() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_benchmark_numbers_are_those_of_the_results() -> None:
+    record = json.loads((ROOT / "results" / "benchmark-core.json").read_text(encoding="utf-8"))
+    rows = {name: ratio for name, ratio, *_ in table("| ours / floor |")}
+    assert rows.keys() == record["comparisons"].keys()
+    for name, figures in record["comparisons"].items():
+        assert rows[name] == f"{figures['ratio']:.2f}", name
+
+
+def test_every_module_of_the_contributors_table_exists() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    for path in re.findall(r"`((?:linvae|deep|tests|benchmarks|results)/[\w./]*)`", text):
+        assert (ROOT / path).exists(), path
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstring_examples(name: str) -> None:
+    if name.endswith("__main__"):
+        pytest.skip("running it starts the command line")
+    failures, _ = doctest.testmod(importlib.import_module(name))
+    assert failures == 0
