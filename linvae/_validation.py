@@ -117,11 +117,12 @@ def as_vector(name: str, value: Any, size: int | None = None) -> FloatArray:
 
 
 def as_positive(name: str, value: Any, remedy: str) -> FloatArray:
-    """Return float64 number(s) that are finite and > 0, of any shape."""
+    """Return float64 number(s) that are finite and > 0, of any shape; a copy."""
     array = as_array(name, value)
     if array.size == 0:
         fail(name, "an empty array", "at least one number > 0", remedy)
-    numbers = np.asarray(array, dtype=np.float64)
+    # A copy: results hold these numbers, and the caller may go on writing to the array.
+    numbers = np.array(array, dtype=np.float64)
     good = np.isfinite(numbers) & (numbers > 0)
     if not good.all():
         fail(name, f"{numbers[~good].flat[0]}", "finite numbers > 0", remedy)

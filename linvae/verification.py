@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from ._claim_types import Check, Claim, Setting
-from ._claims_curve import CURVE_CLAIMS
-from ._claims_theorem import THEOREM_CLAIMS
 from ._validation import FloatArray, as_positive
+from .claims.curve import CURVE_CLAIMS
+from .claims.theorem import THEOREM_CLAIMS
+from .claims.types import Check, Claim, Setting
 from .frontier import Frontier
 from .spectrum import Spectrum
 

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 import linvae as lv
-from linvae import _console, cli
-from linvae.cli import main
+from linvae import cli
+from linvae.cli import console, main
 from linvae.errors import InputError, NonUniqueOptimumWarning
 from tests.linvae.cli_tools import Run, assert_refused, fake_checks, runner, strict
 
@@ -173,7 +173,7 @@ def raising(error: BaseException) -> Callable[..., int]:
 def test_foreseen_ends(
     run: Run, data: Path, monkeypatch: pytest.MonkeyPatch, error: Any, code: int, text: str
 ) -> None:
-    monkeypatch.setattr("linvae._commands.frontier_command", raising(error))
+    monkeypatch.setattr("linvae.cli.commands.frontier_command", raising(error))
     result = run("frontier", data)
     assert result.code == code
     assert result.err.startswith(text)
@@ -182,13 +182,13 @@ def test_foreseen_ends(
 
 
 def test_closed_pipe(run: Run, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("linvae._commands.frontier_command", raising(BrokenPipeError()))
+    monkeypatch.setattr("linvae.cli.commands.frontier_command", raising(BrokenPipeError()))
     result = run("frontier", data)
     assert (result.code, result.out, result.err) == (141, "", "")
 
 
 def test_a_bug_is_not_hidden(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("linvae._commands.frontier_command", raising(ZeroDivisionError()))
+    monkeypatch.setattr("linvae.cli.commands.frontier_command", raising(ZeroDivisionError()))
     with pytest.raises(ZeroDivisionError):
         main(["frontier", str(data)])
 
@@ -200,7 +200,7 @@ def test_warnings_of_the_package_are_one_line(
         warnings.warn("two\noptima", NonUniqueOptimumWarning, stacklevel=2)
         return 0
 
-    monkeypatch.setattr("linvae._commands.frontier_command", verb)
+    monkeypatch.setattr("linvae.cli.commands.frontier_command", verb)
     assert run("frontier", data).err == "linvae: warning: two optima\n"
 
     def other(options: Any) -> int:
@@ -209,7 +209,7 @@ def test_warnings_of_the_package_are_one_line(
             warnings.warn("elsewhere", UserWarning, stacklevel=2)
         return 0
 
-    monkeypatch.setattr("linvae._commands.frontier_command", other)
+    monkeypatch.setattr("linvae.cli.commands.frontier_command", other)
     with pytest.warns(UserWarning, match="elsewhere"):
         assert run("frontier", data).err == ""
 
@@ -233,14 +233,14 @@ def test_progress_only_on_a_terminal_and_only_for_long_input(
     run: Run, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setattr(_console, "LONG_INPUT", 10)
+    monkeypatch.setattr(console, "LONG_INPUT", 10)
     assert run("frontier", data).err == ""
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     shown = run("frontier", data, "--json")
     assert "reading" in shown.err
     assert strict(shown.out)
     assert run("frontier", data, "--quiet").err == ""
-    monkeypatch.setattr(_console, "LONG_INPUT", 10**9)
+    monkeypatch.setattr(console, "LONG_INPUT", 10**9)
     assert run("frontier", data).err == ""
 
 

@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 
 import linvae as lv
-from linvae import demo
-from linvae.cli import main
+from linvae.cli import demo, main
 from tests.tolerances import assert_close
 
 FILES = {"frontier.json", "frontier.png", "frontier.svg", "claims.json"}

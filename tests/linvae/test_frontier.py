@@ -478,6 +478,15 @@ def test_queries_keep_shapes_and_refuse_rubbish(query):
             ask(bad)
 
 
+@pytest.mark.parametrize("query", ["at_beta", "at_rate", "at_squared_error", "at_distortion"])
+def test_points_do_not_share_memory_with_the_query(query):
+    curve = Frontier(Spectrum.from_eigenvalues([4.0, 2.0]), latent_dim=2, noise_variance=1.0)
+    asked = np.array([3.0, 4.0])
+    points = getattr(curve, query)(asked)
+    for name in ("beta", "rate", "distortion", "squared_error"):
+        assert not np.shares_memory(getattr(points, name), asked), name
+
+
 def test_bad_construction():
     spectrum = Spectrum.from_eigenvalues([4.0, 2.0])
     for k in (0, -1, 3):

@@ -7,7 +7,12 @@ import pytest
 from scipy.optimize import check_grad
 
 import linvae as lv
-from linvae._sigmoid_fit import _fit_value, best_posterior_fit, posterior_excess, readout_excess
+from linvae.claims.sigmoid_fit import (
+    _fit_value,
+    best_posterior_fit,
+    posterior_excess,
+    readout_excess,
+)
 
 SPECTRUM = lv.Spectrum.from_eigenvalues([1.0])
 LOG_BETAS = np.log(np.array([0.01, 0.3, 0.999, 1.0, 2.0, 10.0]))

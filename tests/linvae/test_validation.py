@@ -158,6 +158,13 @@ def test_positive_keeps_shapes():
         as_positive("x", [1.0, -3.0, np.nan], "fix")
 
 
+def test_positive_numbers_are_a_copy():
+    source = np.array([1.0, 2.0])
+    held = as_positive("x", source, "fix")
+    source[0] = -1.0
+    assert held.tolist() == [1.0, 2.0]
+
+
 def test_counts():
     assert check_count("k", np.int32(3), 1, 3, "fix") == 3
     assert type(check_count("k", np.int32(3), 1, 3, "fix")) is int

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 
 import linvae as lv
-import linvae._claim_types as claim_types
-import linvae._claims_curve as claims_curve
-import linvae._claims_theorem as claims_theorem
+import linvae.claims.types as claim_types
+import linvae.claims.curve as claims_curve
+import linvae.claims.theorem as claims_theorem
 from linvae.errors import InputError
 from linvae.verification import CLAIMS, Check, verify
 from tests.strategies import KINDS, Problem, problems

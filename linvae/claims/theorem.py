@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._claim_types import Check, Claim, Setting, demonstrated, judged
-from ._sigmoid_fit import best_posterior_fit
-from ._types import LinearVAE
-from ._validation import FloatArray
-from .hypernetwork import Hypernetwork
-from .response import decoder_given_encoder, encoder_given_decoder
+from linvae._types import LinearVAE
+from linvae._validation import FloatArray
+from linvae.hypernetwork import Hypernetwork
+from linvae.response import decoder_given_encoder, encoder_given_decoder
+
+from .sigmoid_fit import best_posterior_fit
+from .types import Check, Claim, Setting, demonstrated, judged
 
 __all__ = ["THEOREM_CLAIMS"]
 
@@ -144,15 +145,16 @@ def _approximable(setting: Setting, claim: Claim) -> Check:
     grown = np.exp(35.0 - np.logaddexp(0.0, 35.0 - np.log(beta)))
     worst_c = float(np.abs(grown / beta - 1).max())
     note = (
-        "sup error of a product of J ≤ 30 sigmoids against ReLU(1−eˣ), times 2^J, minus 1; one gate "
-        f"of huge base reaches c = β below the threshold within {worst_c:.1g}: a limit, not attained"
+        "sup error of a product of J ≤ 30 sigmoids against ReLU(1−eˣ), times 2^J, minus 1; one "
+        f"gate of huge base reaches c = β below the threshold within {worst_c:.1g}: a limit, not "
+        "attained"
     )
     residual = worst - 1 if worst_c < 1e-12 else np.inf
     return judged(claim, residual, 1e-6, note)
 
 
 def _first_order(setting: Setting, model: LinearVAE, name: str, rng: np.random.Generator) -> float:
-    """First-order change of the objective as one matrix moves; exact, the objective is quadratic."""
+    """First-order change of the objective as one matrix moves; exact, as it is quadratic."""
     matrix: FloatArray = getattr(model, name)
     push = 0.1 * rng.standard_normal(matrix.shape[-2:]) * max(float(np.abs(matrix).max()), 1e-300)
     if name == "encoder":

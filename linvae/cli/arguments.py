@@ -9,8 +9,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from ._validation import FloatArray
-from .errors import InputError
+from linvae._validation import FloatArray
+from linvae.errors import InputError
 
 __all__ = [
     "Parser",

@@ -14,8 +14,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import __version__, _arguments, _console
-from .errors import InputError, LinvaeWarning
+from linvae import __version__
+from linvae.errors import InputError, LinvaeWarning
+
+from . import arguments, console
 
 __all__ = ["VERBS", "Verb", "main"]
 
@@ -42,7 +44,7 @@ class Verb:
 
 
 def _beta_option(parser: Any, text: str) -> None:
-    parser.add_argument("--beta", metavar="B", nargs="+", type=_arguments.betas_of,
+    parser.add_argument("--beta", metavar="B", nargs="+", type=arguments.betas_of,
         help="numbers > 0 and log-spaced ranges LOW:HIGH:COUNT, given after DATA "
              f"(default: {text})")  # fmt: skip
 
@@ -51,37 +53,37 @@ def _demo_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", metavar="DIR", default="linvae-demo",
         help="directory for the pictures and JSON files (default: linvae-demo)")  # fmt: skip
     parser.add_argument("--no-train", action="store_true", help="leave out the training part")
-    _arguments.add_common_options(parser, plot=False)
+    arguments.add_common_options(parser, plot=False)
 
 
 def _frontier_options(parser: argparse.ArgumentParser) -> None:
-    _arguments.add_data_options(parser)
+    arguments.add_data_options(parser)
     query = parser.add_mutually_exclusive_group()
     _beta_option(query, "10 values around the critical β's")
     for flag, kind, text in (
-        ("--rate", _arguments.nonnegative, "rates in nats"),
-        ("--distortion", _arguments.real, "distortions in nats"),
-        ("--squared-error", _arguments.nonnegative, "squared errors, summed over features"),
-        ("--psnr", _arguments.real, "peak signal-to-noise ratios in dB; needs --data-range"),
+        ("--rate", arguments.nonnegative, "rates in nats"),
+        ("--distortion", arguments.real, "distortions in nats"),
+        ("--squared-error", arguments.nonnegative, "squared errors, summed over features"),
+        ("--psnr", arguments.real, "peak signal-to-noise ratios in dB; needs --data-range"),
     ):
         query.add_argument(flag, metavar="X", nargs="+", type=kind, help=f"look up {text}")
-    parser.add_argument("--data-range", metavar="R", type=_arguments.positive,
+    parser.add_argument("--data-range", metavar="R", type=arguments.positive,
         help="largest minus smallest possible data value; adds the PSNR to the table")  # fmt: skip
-    _arguments.add_common_options(parser)
+    arguments.add_common_options(parser)
 
 
 def _respond_options(parser: argparse.ArgumentParser) -> None:
-    _arguments.add_data_options(parser)
+    arguments.add_data_options(parser)
     _beta_option(parser, "1, the ordinary VAE")
     parser.add_argument("--output", metavar="FILE",
         help="write encoder, posterior_variance, decoder, offsets, beta to FILE.npz")  # fmt: skip
-    _arguments.add_common_options(parser)
+    arguments.add_common_options(parser)
 
 
 def _verify_options(parser: argparse.ArgumentParser) -> None:
-    _arguments.add_data_options(parser)
+    arguments.add_data_options(parser)
     _beta_option(parser, "25 values around the critical β's")
-    _arguments.add_common_options(parser)
+    arguments.add_common_options(parser)
 
 
 def _demo(options: argparse.Namespace) -> int:
@@ -91,19 +93,19 @@ def _demo(options: argparse.Namespace) -> int:
 
 
 def _frontier(options: argparse.Namespace) -> int:
-    from ._commands import frontier_command
+    from .commands import frontier_command
 
     return frontier_command(options)
 
 
 def _respond(options: argparse.Namespace) -> int:
-    from ._commands import respond_command
+    from .commands import respond_command
 
     return respond_command(options)
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from ._commands import verify_command
+    from .commands import verify_command
 
     return verify_command(options)
 
@@ -120,7 +122,7 @@ VERBS: dict[str, Verb] = {
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _arguments.Parser(
+    parser = arguments.Parser(
         prog="linvae", epilog=_EPILOG,
         description="Exact rate-distortion theory of linear variational autoencoders. "
                     "Rates and distortions are in nats.")  # fmt: skip
@@ -149,7 +151,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 fine, 1 a claim fails, 2 bad input, 130 interrupted, 141 when the reader of standard
         output went away.
     """
-    with _console.readable_streams(), _warnings_in_one_line():
+    with console.readable_streams(), _warnings_in_one_line():
         return _guarded(argv)
 
 

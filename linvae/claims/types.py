@@ -9,11 +9,11 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from ._types import LinearVAE, Terms
-from ._validation import FloatArray
-from .frontier import Frontier
-from .response import response
-from .spectrum import Spectrum
+from linvae._types import LinearVAE, Terms
+from linvae._validation import FloatArray
+from linvae.frontier import Frontier
+from linvae.response import response
+from linvae.spectrum import Spectrum
 
 __all__ = ["Check", "Claim", "Setting", "demonstrated", "judged", "not_applicable"]
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ._validation import FloatArray
+from linvae._validation import FloatArray
 
 __all__ = ["SigmoidFit", "best_posterior_fit", "posterior_excess", "readout_excess"]
 

@@ -16,11 +16,13 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _console, _problem
-from ._validation import FloatArray
-from .datafiles import json_text, load_data, refuse, save_json
-from .frontier import Frontier
-from .spectrum import Spectrum
+from linvae._validation import FloatArray
+from linvae.datafiles import json_text, load_data, refuse, save_json
+from linvae.frontier import Frontier
+from linvae.spectrum import Spectrum
+
+from . import console
+from .problem import Problem, claims_as_plain, curve_as_plain, points_as_plain, run_claims
 
 __all__ = ["DemoResult", "Trainer", "demo_command"]
 
@@ -77,12 +79,12 @@ Trainer = Callable[..., DemoResult]
 def demo_command(options: argparse.Namespace) -> int:
     """Run the demo; 1 when a claim fails."""
     directory = _directory(options.output)
-    printer = _console.Printer(quiet=options.quiet or options.json)
+    printer = console.Printer(quiet=options.quiet or options.json)
     data = load_data("digits")
     spectrum = Spectrum.from_samples(data.samples)
-    problem = _problem.Problem.choose(data, spectrum, _LATENT_DIM, "ml")
+    problem = Problem.choose(data, spectrum, _LATENT_DIM, "ml")
     curve = problem.frontier()
-    beta_range = _console.decades(curve.critical_betas)
+    beta_range = console.decades(curve.critical_betas)
     points = curve.at_beta(np.geomspace(*beta_range, _POINTS))
 
     printer.line(
@@ -91,18 +93,18 @@ def demo_command(options: argparse.Namespace) -> int:
         "known exactly. Here it is for real images, checked, and held against a trained network."
     )
     printer.heading("1. The data and the exact frontier")
-    for line in (*problem.in_words(), *_console.curve_in_words(curve)):
+    for line in (*problem.in_words(), *console.curve_in_words(curve)):
         printer.line(line)
     printer.line()
-    _console.curve_table(printer, points)
+    console.curve_table(printer, points)
     printer.line()
-    for line in _console.conventions(spectrum.n_features):
+    for line in console.conventions(spectrum.n_features):
         printer.line(line)
 
     printer.heading("2. Every claim of the theory, checked on these data")
-    checks = _problem.run_claims(problem, None, options.quiet)
-    _console.claim_table(printer, checks)
-    claims = {**problem.as_plain("demo"), "claims": _problem.claims_as_plain(checks)}
+    checks = run_claims(problem, None, options.quiet)
+    console.claim_table(printer, checks)
+    claims = {**problem.as_plain("demo"), "claims": claims_as_plain(checks)}
     save_json(directory / "claims.json", claims)
 
     printer.heading("3. A trained network against the exact curve")
@@ -114,8 +116,8 @@ def demo_command(options: argparse.Namespace) -> int:
 
     _draw(curve, beta_range, result, directory)
     document = problem.as_plain("demo")
-    document["curve"] = _problem.curve_as_plain(curve)
-    document["points"] = _problem.points_as_plain(points)
+    document["curve"] = curve_as_plain(curve)
+    document["points"] = points_as_plain(points)
     document["training"] = " ".join(sentences) if result is None else _result_as_plain(result)
     save_json(directory / "frontier.json", document)
 
@@ -144,11 +146,11 @@ def _directory(name: str) -> Path:
 
 
 def _train(
-    problem: _problem.Problem,
+    problem: Problem,
     curve: Frontier,
     beta_range: tuple[float, float],
     options: argparse.Namespace,
-    printer: _console.Printer,
+    printer: console.Printer,
 ) -> tuple[DemoResult | None, list[str]]:
     """Return what was trained, or None, and what to say about it."""
     if options.no_train:
@@ -161,7 +163,7 @@ def _train(
     if trainer is None:
         return None, ["Training was left out: that part is not installed.", _INSTALL]
     printer.line("Training one network for all β at once; this takes up to a minute or so ...")
-    with _console.progress_bar("training", wanted=not options.quiet) as progress:
+    with console.progress_bar("training", wanted=not options.quiet) as progress:
         result = trainer(problem.data.samples, beta_range=beta_range, spectrum=problem.spectrum,
                          frontier=curve, progress=progress, seed=0, **problem.model)  # fmt: skip
     return result, [f"{result.title}, trained in {result.seconds:.0f} s."]
@@ -175,8 +177,8 @@ def _trainer() -> Trainer | None:
     return None
 
 
-def _print_result(printer: _console.Printer, result: DemoResult) -> None:
-    number = _console.number
+def _print_result(printer: console.Printer, result: DemoResult) -> None:
+    number = console.number
     rows = []
     for i in range(len(result.betas)):
         share = "(little to lose)"
@@ -203,7 +205,7 @@ def _result_as_plain(result: DemoResult) -> dict[str, Any]:
 def _draw(
     curve: Frontier, beta_range: tuple[float, float], result: DemoResult | None, directory: Path
 ) -> None:
-    from . import plotting
+    from linvae import plotting
 
     middle = float(np.sqrt(beta_range[0] * beta_range[1]))
     figure, (left, right) = plotting.new_figure(2)
@@ -215,9 +217,9 @@ def _draw(
 
 
 def _findings(
-    problem: _problem.Problem, curve: Frontier, checks: list[Any], result: DemoResult | None
+    problem: Problem, curve: Frontier, checks: list[Any], result: DemoResult | None
 ) -> list[str]:
-    number = _console.number
+    number = console.number
     critical = curve.critical_betas
     ordinary = curve.at_beta(1.0)
     total = problem.spectrum.total_variance
@@ -230,7 +232,7 @@ def _findings(
         f"As β grows the modes switch off one by one, the last to stay at β = "
         f"{number(critical[0], 3)}, the first to go at β = {number(critical[-1], 3)}. From "
         f"β = {number(critical[0], 3)} on the best model ignores its input.",
-        _console.claim_summary(checks),
+        console.claim_summary(checks),
     ]
     if result is not None:
         worst = int(np.argmax(result.excess_nats))

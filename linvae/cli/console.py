@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from ._types import CurvePoints
-    from .datafiles import Data
-    from .frontier import Frontier
-    from .spectrum import Spectrum
-    from .verification import Check
+    from linvae._types import CurvePoints
+    from linvae.datafiles import Data
+    from linvae.frontier import Frontier
+    from linvae.spectrum import Spectrum
+    from linvae.verification import Check
 
 __all__ = [
     "LONG_INPUT",

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ._claim_types import Check, Claim, Setting, judged, not_applicable
-from ._types import LinearVAE
-from ._validation import FloatArray
-from .calibrated import CalibratedFrontier
-from .frontier import Frontier
+from linvae._types import LinearVAE
+from linvae._validation import FloatArray
+from linvae.calibrated import CalibratedFrontier
+from linvae.frontier import Frontier
+
+from .types import Check, Claim, Setting, judged, not_applicable
 
 __all__ = ["CURVE_CLAIMS"]
 

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _console
-from ._problem import Problem, claims_as_plain, curve_as_plain, points_as_plain, run_claims
-from ._validation import FloatArray, as_array, check_finite, fail
-from .datafiles import check_target, json_text, save_arrays
-from .frontier import Frontier
-from .response import response
+from linvae._validation import FloatArray, as_array, check_finite, fail
+from linvae.datafiles import check_target, json_text, save_arrays
+from linvae.frontier import Frontier
+from linvae.response import response
+
+from . import console
+from .problem import Problem, claims_as_plain, curve_as_plain, points_as_plain, run_claims
 
 if TYPE_CHECKING:
-    from ._types import CurvePoints, LinearVAE
+    from linvae._types import CurvePoints, LinearVAE
 
 __all__ = ["frontier_command", "respond_command", "verify_command"]
 
@@ -24,7 +25,7 @@ _DEFAULT_BETAS = 10
 
 
 def _default_betas(frontier: Frontier) -> FloatArray:
-    return np.geomspace(*_console.decades(frontier.critical_betas), _DEFAULT_BETAS)
+    return np.geomspace(*console.decades(frontier.critical_betas), _DEFAULT_BETAS)
 
 
 def _betas(options: argparse.Namespace) -> FloatArray | None:
@@ -32,13 +33,13 @@ def _betas(options: argparse.Namespace) -> FloatArray | None:
 
 
 def _picture_target(options: argparse.Namespace) -> Path | None:
-    from .plotting import PICTURE_SUFFIXES
+    from linvae.plotting import PICTURE_SUFFIXES
 
     return check_target("--plot", options.plot, PICTURE_SUFFIXES) if options.plot else None
 
 
 def _finish(
-    printer: _console.Printer, options: argparse.Namespace, document: dict[str, Any]
+    printer: console.Printer, options: argparse.Namespace, document: dict[str, Any]
 ) -> None:
     """Print the document for machines, or say to people where the files are."""
     document["files"] = {
@@ -52,8 +53,8 @@ def _finish(
         printer.line(f"Written: {name}")
 
 
-def _printer(options: argparse.Namespace) -> _console.Printer:
-    return _console.Printer(quiet=options.quiet or options.json)
+def _printer(options: argparse.Namespace) -> console.Printer:
+    return console.Printer(quiet=options.quiet or options.json)
 
 
 # --- linvae frontier -----------------------------------------------------------------------------
@@ -69,17 +70,17 @@ def frontier_command(options: argparse.Namespace) -> int:
     curve = problem.frontier()
     points = _query(curve, options)
     if target:
-        from . import plotting
+        from linvae import plotting
 
         ax = plotting.plot_frontier(curve, betas=points.beta[points.beta > 0])
         plotting.save_figure(ax.figure, target)
     printer = _printer(options)
-    for line in (*problem.in_words(), *_console.curve_in_words(curve)):
+    for line in (*problem.in_words(), *console.curve_in_words(curve)):
         printer.line(line)
     printer.line()
-    _console.curve_table(printer, points, options.data_range)
+    console.curve_table(printer, points, options.data_range)
     printer.line()
-    for line in _console.conventions(points.n_features):
+    for line in console.conventions(points.n_features):
         printer.line(line)
     document = problem.as_plain("frontier")
     document["curve"] = curve_as_plain(curve)
@@ -122,7 +123,7 @@ def respond_command(options: argparse.Namespace) -> int:
         for index, beta in enumerate(betas)
     ]
     if target:
-        from . import plotting
+        from linvae import plotting
 
         ax = plotting.plot_water_filling(problem.frontier(), float(betas[0]))
         plotting.save_figure(ax.figure, target)
@@ -134,7 +135,7 @@ def respond_command(options: argparse.Namespace) -> int:
     for report in reports:
         _print_report(printer, report, problem.latent_dim)
     printer.line()
-    for line in _console.conventions(problem.spectrum.n_features):
+    for line in console.conventions(problem.spectrum.n_features):
         printer.line(line)
     document = problem.as_plain("respond")
     document["models"] = reports
@@ -163,10 +164,10 @@ def _report(problem: Problem, model: LinearVAE, beta: float) -> dict[str, Any]:
     }
 
 
-def _print_report(printer: _console.Printer, report: dict[str, Any], k: int) -> None:
+def _print_report(printer: console.Printer, report: dict[str, Any], k: int) -> None:
     modes, terms = report["modes"], report["terms"]
     active = int(np.count_nonzero(modes["active"]))
-    beta = _console.number(report["beta"])
+    beta = console.number(report["beta"])
     printer.heading(f"Optimal model at β = {beta}: {active} of {k} modes active")
     if not active:
         printer.line(
@@ -176,10 +177,10 @@ def _print_report(printer: _console.Printer, report: dict[str, Any], k: int) -> 
         columns = [modes[name] for name in modes if name != "active"]
         rows = zip(*(column[modes["active"]] for column in columns), strict=True)
         printer.table(("mode", "λ", "critical β", "gain", "post. var.", "rate"),
-                      [[_console.number(v) for v in row] for row in rows])  # fmt: skip
+                      [[console.number(v) for v in row] for row in rows])  # fmt: skip
         printer.line("gain: length of the decoder column; post. var.: variance of q(z|x).")
     shown = ("rate", "distortion", "squared_error", "objective", "elbo")
-    words = (f"{name.replace('_', ' ')} {_console.number(terms[name], 7)}" for name in shown)
+    words = (f"{name.replace('_', ' ')} {console.number(terms[name], 7)}" for name in shown)
     printer.line("; ".join(words).replace("elbo", "ELBO") + ".")
 
 
@@ -196,12 +197,12 @@ def verify_command(options: argparse.Namespace) -> int:
     printer.line()
     checks = run_claims(problem, _betas(options), options.quiet)
     if target:
-        from . import plotting
+        from linvae import plotting
 
         plotting.save_figure(plotting.plot_checks(checks).figure, target)
-    _console.claim_table(printer, checks)
+    console.claim_table(printer, checks)
     printer.line()
-    printer.line(_console.claim_summary(checks))
+    printer.line(console.claim_summary(checks))
     document = problem.as_plain("verify")
     document["claims"] = claims_as_plain(checks)
     _finish(printer, options, document)

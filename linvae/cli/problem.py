@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import _console
-from ._validation import FloatArray, check_latent_dim, fail
-from .datafiles import Data, load_data
-from .errors import UnboundedObjectiveError
-from .frontier import Frontier
-from .spectrum import Spectrum
+from linvae._validation import FloatArray, check_latent_dim, fail
+from linvae.datafiles import Data, load_data
+from linvae.errors import UnboundedObjectiveError
+from linvae.frontier import Frontier
+from linvae.spectrum import Spectrum
+
+from . import console
 
 if TYPE_CHECKING:
-    from ._types import CurvePoints
-    from .verification import Check
+    from linvae._types import CurvePoints
+    from linvae.verification import Check
 
 __all__ = [
     "Problem",
@@ -64,8 +65,8 @@ class Problem:
     def from_options(cls, options: argparse.Namespace) -> Problem:
         """Load the data and settle k and σ²."""
         data = load_data(options.data, key=options.key)
-        long = data.samples.size >= _console.LONG_INPUT
-        with _console.progress_bar("reading", wanted=long and not options.quiet) as progress:
+        long = data.samples.size >= console.LONG_INPUT
+        with console.progress_bar("reading", wanted=long and not options.quiet) as progress:
             spectrum = Spectrum.from_samples(data.samples, progress=progress)
         return cls.choose(data, spectrum, options.latent_dim, options.noise_variance)
 
@@ -99,9 +100,9 @@ class Problem:
         why = {name: "" if text == "as given" else f" ({text})"
                for name, text in self.sources.items()}  # fmt: skip
         return [
-            *_console.data_in_words(self.data, self.spectrum),
+            *console.data_in_words(self.data, self.spectrum),
             f"Model: linear VAE with k = {self.latent_dim} latents{why['latent_dim']} and noise "
-            f"variance σ² = {_console.number(self.noise_variance, 6)}{why['noise_variance']}.",
+            f"variance σ² = {console.number(self.noise_variance, 6)}{why['noise_variance']}.",
         ]
 
     def as_plain(self, command: str) -> dict[str, Any]:
@@ -126,7 +127,7 @@ class Problem:
 
 def versions() -> dict[str, str]:
     """Versions of what computed the numbers."""
-    from . import __version__
+    from linvae import __version__
 
     return {
         "linvae": __version__,
@@ -136,7 +137,7 @@ def versions() -> dict[str, str]:
 
 
 def _maximum_likelihood(spectrum: Spectrum, k: int) -> float:
-    from .calibrated import calibrated_noise_variance
+    from linvae.calibrated import calibrated_noise_variance
 
     try:
         return float(calibrated_noise_variance(spectrum, 1.0, latent_dim=k))
@@ -174,9 +175,9 @@ def points_as_plain(points: CurvePoints, data_range: float | None = None) -> dic
 
 def run_claims(problem: Problem, betas: FloatArray | None, quiet: bool) -> list[Check]:
     """Check the claims, with a progress bar where somebody looks."""
-    from .verification import verify
+    from linvae.verification import verify
 
-    with _console.progress_bar("checking claims", wanted=not quiet) as progress:
+    with console.progress_bar("checking claims", wanted=not quiet) as progress:
         return verify(problem.spectrum, betas=betas, progress=progress, **problem.model)
 
 
