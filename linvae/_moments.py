@@ -40,22 +40,20 @@ def descending_cumsum(values: FloatArray) -> FloatArray:
 class _Accumulator:
     """Count, mean and scatter matrix of blocks of rows, merged as they come.
 
-    Means are held relative to the first row: with a common offset of 1e8 they keep their digits,
-    and columns that never change have a variance of exactly zero.
+    Each block is centred on the mean so far, which is held as a float64 number plus what rounding
+    left out: with a common offset of 1e8 no digit of the deviations is lost, and columns that never
+    change have a variance of exactly zero.
     """
 
     def __init__(self, n_features: int) -> None:
         self.count = 0
+        self.mean = np.zeros(n_features)
         self.scatter = np.zeros((n_features, n_features))
-        self._origin = np.zeros(n_features)
-        self._offset = np.zeros(n_features)
+        self._rest = np.zeros(n_features)  # true mean minus `mean`
         rows = max(1, _BLOCK_ENTRIES // n_features)
-        self._buffer = np.empty((rows, n_features))
-
-    @property
-    def mean(self) -> FloatArray:
-        """Mean of all rows so far."""
-        return np.asarray(self._origin + self._offset)
+        # A last column of ones makes the product with itself carry the column sums.
+        self._buffer = np.empty((rows, n_features + 1))
+        self._buffer[:, -1] = 1.0
 
     def add(self, chunk: NDArray[Any]) -> None:
         """Add the rows of a chunk, a block at a time."""
@@ -67,32 +65,34 @@ class _Accumulator:
 
     def _add_block(self, block: NDArray[Any]) -> None:
         size = len(block)
-        row, centred, mean = _centre(block, self._buffer[:size], self.count)
         if not self.count:
-            self._origin = row
-        self.scatter += centred.T @ centred
-        # Merge two sets: scatter of the union = sum of both + the spread of the two means.
+            self.mean = _rough_mean(block)
+        buffer = self._buffer[:size]
+        centred = np.subtract(block, self.mean, out=buffer[:, :-1], dtype=np.float64)
+        product = buffer.T @ buffer
+        off = product[-1, :-1] / size  # mean of the block, relative to the mean so far
+        if not np.isfinite(off).all():
+            _refuse_non_finite(block, self.count)
         total = self.count + size
-        step = row - self._origin + mean - self._offset
+        step = off - self._rest
+        # Scatter of a union = both scatters, each about its own mean, + the spread of the means.
+        self.scatter += product[:-1, :-1]
+        self.scatter -= np.outer(off, size * off)
         if self.count:
             self.scatter += np.outer(step, step * (self.count * (size / total)))
         varies = bool(centred.any() or (self.count and step.any()))
         _refuse_under_and_overflow(float(np.trace(self.scatter)), varies)
-        self._offset += step * (size / total)
+        self._rest += step * (size / total)
+        rounded = self.mean + self._rest
+        self._rest += self.mean - rounded
+        self.mean = rounded
         self.count = total
 
 
-def _centre(
-    block: NDArray[Any], out: FloatArray, rows_before: int
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """First row, deviations from the mean (in `out`), and the mean relative to the first row."""
+def _rough_mean(block: NDArray[Any]) -> FloatArray:
+    """Mean of a block to about working accuracy; exact in columns that never change."""
     row = block[0].astype(np.float64)
-    centred = np.subtract(block, row, out=out, dtype=np.float64)
-    mean = np.ones(len(block)) @ centred / len(block)
-    if not np.isfinite(mean).all():
-        _refuse_non_finite(block, rows_before)
-    centred -= mean
-    return row, centred, np.asarray(mean)
+    return np.asarray(row + np.subtract(block, row, dtype=np.float64).mean(axis=0))
 
 
 def _refuse_non_finite(block: NDArray[Any], offset: int) -> None:
@@ -259,9 +259,14 @@ def _eigen_of_gram(samples: NDArray[Any], leading: int | None) -> tuple[FloatArr
     """Eigenpairs through the N x N Gram matrix, for fewer samples than features."""
     count, n = samples.shape
     with np.errstate(over="ignore", invalid="ignore"):
-        row, centred, mean = _centre(samples, np.empty((count, n)), 0)
+        mean = _rough_mean(samples)
+        centred = np.subtract(samples, mean, dtype=np.float64)
+        rest = np.ones(count) @ centred / count
+        if not np.isfinite(rest).all():
+            _refuse_non_finite(samples, 0)
+        centred -= rest
         gram = centred @ centred.T / count
-    mean += row
+    mean = mean + rest
     trace = float(np.trace(gram))
     _refuse_under_and_overflow(trace, bool(centred.any()))
     values, left = np.linalg.eigh(gram)

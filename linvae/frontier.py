@@ -90,7 +90,7 @@ class Frontier:
         self._tail = spectrum.tail_variances(alive.size)
         # β at which mode m joins; the entry for m = 0 is never divided by anything but itself.
         self._joins = np.concatenate([alive[:1] if alive.size else [1.0], alive])
-        growth = np.log(alive[:-1] / alive[1:]) * modes[1:-1] / 2
+        growth = _log_ratio(alive[:-1], alive[1:], modes[1:-1]) * modes[1:-1] / 2
         self._rate_at = np.concatenate([[0.0], [0.0] if alive.size else [], growth.cumsum()])
         # Ties can be out of order by an ulp, which a sorted search must not see.
         self._error_at = np.minimum.accumulate(self._tail + modes * self._variance * self._joins)
@@ -331,7 +331,7 @@ class Frontier:
             m = self._ascending.size - self._search.count_up_to(block)
             active[rows] = m
             rate[rows] = self._rate_at[m] + 0.5 * m * _log_ratio(self._joins[m], block, m)
-            error[rows] = self._tail[m] + m * (self._variance * block)
+            error[rows] = self._tail[m] + m * (self._variance * np.minimum(block, self._joins[m]))
         return self._finish(
             beta.reshape(shape), rate.reshape(shape), error.reshape(shape), active.reshape(shape)
         )
@@ -369,14 +369,17 @@ class Frontier:
 
 def _log_ratio(upper: FloatArray, lower: FloatArray, active: NDArray[np.intp]) -> FloatArray:
     """log(upper / lower), accurate also when the two are neighbours; 0 where nothing is active."""
-    excess = np.where(active > 0, (upper - lower) / lower, 0.0)
-    ratio = 1.0 + excess
-    # log(1 + x) = log(u) · x / (u - 1) with u = 1 + x rounded: the rounding of u cancels.
-    step = ratio - 1.0
-    exact = step == 0
-    return np.asarray(
-        np.where(exact, excess, np.log(ratio) * (excess / np.where(exact, 1.0, step)))
-    )
+    with np.errstate(over="ignore", invalid="ignore"):
+        excess = np.where(active > 0, (upper - lower) / lower, 0.0)
+        ratio = 1.0 + excess
+        # log(1 + x) = log(u) · x / (u - 1) with u = 1 + x rounded: the rounding of u cancels.
+        step = ratio - 1.0
+        exact = step == 0
+        out = np.where(exact, excess, np.log(ratio) * (excess / np.where(exact, 1.0, step)))
+    far = np.isinf(excess)
+    if far.any():  # the ratio exceeds float64; its logarithm is large and loses nothing here
+        out = np.where(far, np.log(upper) - np.log(lower), out)
+    return np.asarray(out)
 
 
 def _real(name: str, value: Any) -> FloatArray:
@@ -384,4 +387,4 @@ def _real(name: str, value: Any) -> FloatArray:
     if array.size == 0:
         fail(name, "an empty array", "at least one number", "pass the points to look up")
     check_finite(name, array)
-    return np.asarray(array, dtype=np.float64)
+    return np.array(array, dtype=np.float64)

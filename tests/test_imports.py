@@ -81,8 +81,15 @@ def _imports(name: str, lazy: bool = True) -> frozenset[str]:
 
 
 def _inner(name: str, lazy: bool = True) -> set[str]:
-    """Names of the package's own modules that a module imports."""
-    return {i for i in _imports(name, lazy) if i in LINVAE and i not in ("linvae", name)}
+    """Names of the package's own modules that a module imports, their parent packages included."""
+    found = {i for i in _imports(name, lazy) if i in LINVAE}
+    found |= {parent for i in found for parent in _parents(i)}
+    return found - {"linvae", name}
+
+
+def _parents(name: str) -> list[str]:
+    parts = name.split(".")
+    return [".".join(parts[:end]) for end in range(1, len(parts))]
 
 
 def _closure(name: str, lazy: bool) -> set[str]:

@@ -69,6 +69,5 @@ def assert_close(
     with np.errstate(invalid="ignore"):
         error = np.where(got == want, 0.0, np.abs(got - want))
     assert (error <= bound).all(), (
-        f"{purpose}: off by {error.max():.3e}, allowed {np.max(bound):.3e}\n"
-        f"got  {got}\nwant {want}"
+        f"{purpose}: off by {error.max():.3e}, allowed {np.max(bound):.3e}\ngot  {got}\nwant {want}"
     )

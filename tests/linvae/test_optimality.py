@@ -18,7 +18,7 @@ RESTARTS = 20
 
 
 def _drawn_problem(seed):
-    """n <= 6, k <= n, every fourth with ties, every fourth with zeros; beta below the first death."""
+    """n <= 6, k <= n; every fourth has ties, every fourth zeros; beta below the first critical."""
     rng = np.random.default_rng([7, seed])
     n = int(rng.integers(1, 7))
     k = int(rng.integers(1, n + 1))
