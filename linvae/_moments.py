@@ -25,7 +25,7 @@ Eigen: TypeAlias = tuple[FloatArray, FloatArray, float, bool]
 
 _EPS = float(np.finfo(np.float64).eps)
 # Entries of one working block: large enough for BLAS, small enough to stay near the cache.
-_BLOCK_ENTRIES = 2**21
+_BLOCK_ENTRIES = 2**22
 # Below this trace the squares of the deviations may have underflowed.
 _TINY_TRACE = 1e-280
 
@@ -54,6 +54,9 @@ class _Accumulator:
         # A last column of ones makes the product with itself carry the column sums.
         self._buffer = np.empty((rows, n_features + 1))
         self._buffer[:, -1] = 1.0
+        # Scratch space, so that no block waits for fresh memory.
+        self._product = np.empty((n_features + 1, n_features + 1))
+        self._spread = np.empty((n_features, n_features))
 
     def add(self, chunk: NDArray[Any]) -> None:
         """Add the rows of a chunk, a block at a time."""
@@ -69,19 +72,21 @@ class _Accumulator:
             self.mean = _rough_mean(block)
         buffer = self._buffer[:size]
         centred = np.subtract(block, self.mean, out=buffer[:, :-1], dtype=np.float64)
-        product = buffer.T @ buffer
-        off = product[-1, :-1] / size  # mean of the block, relative to the mean so far
+        product = np.matmul(buffer.T, buffer, out=self._product)
+        off = product[-1, :-1] / size  # mean of the block, relative to `mean`
         if not np.isfinite(off).all():
             _refuse_non_finite(block, self.count)
         total = self.count + size
         step = off - self._rest
         # Scatter of a union = both scatters, each about its own mean, + the spread of the means.
+        means = np.stack([off, step])
+        weights = np.array([-size, self.count * (size / total)])
         self.scatter += product[:-1, :-1]
-        self.scatter -= np.outer(off, size * off)
-        if self.count:
-            self.scatter += np.outer(step, step * (self.count * (size / total)))
-        varies = bool(centred.any() or (self.count and step.any()))
-        _refuse_under_and_overflow(float(np.trace(self.scatter)), varies)
+        self.scatter += np.matmul(means.T * weights, means, out=self._spread)
+        trace = float(np.trace(self.scatter))
+        if not _TINY_TRACE <= trace < np.inf:
+            varies = bool(centred.any() or (self.count and step.any()))
+            _refuse_under_and_overflow(trace, varies)
         self._rest += step * (size / total)
         rounded = self.mean + self._rest
         self._rest += self.mean - rounded
@@ -90,9 +95,10 @@ class _Accumulator:
 
 
 def _rough_mean(block: NDArray[Any]) -> FloatArray:
-    """Mean of a block to about working accuracy; exact in columns that never change."""
-    row = block[0].astype(np.float64)
-    return np.asarray(row + np.subtract(block, row, dtype=np.float64).mean(axis=0))
+    """Mean of the first rows, near enough to centre on; exact in columns that never change."""
+    rows = block[:256]
+    first = rows[0].astype(np.float64)
+    return np.asarray(first + np.subtract(rows, first, dtype=np.float64).mean(axis=0))
 
 
 def _refuse_non_finite(block: NDArray[Any], offset: int) -> None:
