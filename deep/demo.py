@@ -6,15 +6,17 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-import linvae as lv
 from deep.comparison import Comparison, compare
 from deep.networks.linear import MultiRateLinearVAE
 from deep.training import Schedule, threads, train_linear
+
+if TYPE_CHECKING:
+    from linvae import Frontier, Spectrum
 
 __all__ = ["DemoResult", "run"]
 
@@ -48,8 +50,8 @@ def run(
     latent_dim: int,
     noise_variance: float,
     beta_range: tuple[float, float],
-    spectrum: lv.Spectrum,
-    frontier: lv.Frontier,
+    spectrum: Spectrum,
+    frontier: Frontier,
     progress: Callable[[int, int], None] | None = None,
     seed: int = 0,
     schedule: Schedule | None = None,

@@ -49,6 +49,7 @@ def plot_frontier(
     *,
     betas: Any = None,
     points: Sequence[Any] | None = None,
+    points_label: str = "measured points",
     tangent_at: float | None = None,
 ) -> Any:
     r"""Distortion against rate, with the points where modes switch off.
@@ -65,6 +66,8 @@ def plot_frontier(
         β's to mark on the curve. They also set its extent, which always includes rate 0.
     points : (rate, distortion), optional
         Measured points to overlay, two arrays in nats.
+    points_label : str
+        What the legend calls them.
     tangent_at : float, optional
         β at which to draw the tangent of slope −β.
 
@@ -97,7 +100,7 @@ def plot_frontier(
                 label=f"β from {marked.min():.4g} to {marked.max():.4g}")  # fmt: skip
     if measured is not None:
         ax.plot(*measured, "s", color=_VERMILLION, ms=9, mfc="none", mew=1.8, zorder=6,
-                label="measured points")  # fmt: skip
+                label=points_label)  # fmt: skip
     if tangent_at is not None:
         _draw_tangent(ax, frontier, curve, float(tangent_at))
     ax.set_xlabel("rate  [nats per sample]")

@@ -181,12 +181,12 @@ def _print_result(printer: console.Printer, result: DemoResult) -> None:
     number = console.number
     rows = []
     for i in range(len(result.betas)):
-        share = "(little to lose)"
+        share = "(< 1 nat)"
         if not result.in_nats[i]:
-            share = f"{100 * result.normalised_excess[i]:.2f} %"
-        rows.append([number(result.betas[i]), number(result.rate[i]), number(result.distortion[i]),
-                     number(result.objective[i], 6), number(result.optimum[i], 6),
-                     f"{result.excess_nats[i]:.4f}", share])  # fmt: skip
+            share = f"{100 * result.normalised_excess[i]:.3f} %"
+        values = (result.rate[i], result.distortion[i], result.objective[i], result.optimum[i])
+        cells = [f"{value:.4f}" for value in (*values, result.excess_nats[i])]
+        rows.append([number(result.betas[i]), *cells, share])
     printer.table(
         ("β", "rate", "distortion", "objective", "optimum", "excess", "of collapse"), rows
     )
@@ -210,7 +210,8 @@ def _draw(
     middle = float(np.sqrt(beta_range[0] * beta_range[1]))
     figure, (left, right) = plotting.new_figure(2)
     points = None if result is None else (result.rate, result.distortion)
-    plotting.plot_frontier(curve, left, points=points, tangent_at=middle)
+    plotting.plot_frontier(curve, left, points=points, points_label="trained network",
+                           tangent_at=middle)  # fmt: skip
     plotting.plot_water_filling(curve, middle, right)
     for name in ("frontier.png", "frontier.svg"):
         plotting.save_figure(figure, directory / name)

@@ -98,7 +98,7 @@ def test_leading_spectrum_answers_within_what_it_holds() -> None:
 )
 def test_bad_budgets(budget: dict[str, float]) -> None:
     spectrum = lv.Spectrum.from_eigenvalues([2.0, 1.0])
-    with pytest.raises(InputError, match="got .* expected"):
+    with pytest.raises(InputError, match=r"got .* expected"):
         smallest_model(spectrum, noise_variance=1.0, **budget)  # type: ignore[arg-type]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -103,7 +105,7 @@ def test_segments_tile_the_curve(problem: Problem) -> None:
     segments = curve.segments
     assert segments[0].rate_low == 0.0
     assert segments[-1].rate_high == np.inf
-    for left, right in zip(segments, segments[1:], strict=False):
+    for left, right in pairwise(segments):
         assert left.rate_high == right.rate_low
         assert left.beta_low >= right.beta_high * (1 - 1e-12)
     for segment in segments:

@@ -135,7 +135,7 @@ def test_demo_with_a_trained_model(
     assert (result.code, result.err) == (0, "")
     for words in ("A two-layer linear network, trained in 12 s.", "It learned a lot.",
                   "at worst 10 nats above the exact optimum (at β = 100)",
-                  "(little to lose)", "of collapse",
+                  "(< 1 nat)", "of collapse",
                   "1 (T1.c) shown to be impossible as printed"):  # fmt: skip
         assert words in result.text
     assert "left out" not in result.text
@@ -146,7 +146,7 @@ def test_demo_with_a_trained_model(
     assert set(training) == set(demo.DemoResult.__annotations__)
     assert_close(training["excess_nats"], 0.1 * np.array(training["betas"]), "exact")
     assert len(training["betas"]) == 10
-    rows = [line for line in result.out.splitlines() if line.endswith(("%", "(little to lose)"))]
+    rows = [line for line in result.out.splitlines() if line.endswith(("%", "(< 1 nat)"))]
     assert len(rows) == 10
     at_one = rows[0].split()
     normalised = 100 * training["normalised_excess"][0]

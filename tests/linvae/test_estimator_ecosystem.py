@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 
 import numpy as np
+import pandas
 import pytest
 from scipy import sparse
 from sklearn.base import clone
@@ -49,19 +50,12 @@ class TestEcosystem:
         assert repr(vae) == "LinearBetaVAE(beta=1.5, n_components=3)"
 
     def test_pandas(self):
-        pandas = pytest.importorskip("pandas")
         frame = pandas.DataFrame(draw(), columns=list("abcdef"))
         vae = LinearBetaVAE(2).set_output(transform="pandas").fit(frame)
         assert list(vae.feature_names_in_) == list("abcdef")
         assert list(vae.transform(frame).columns) == ["linearbetavae0", "linearbetavae1"]
         with pytest.raises(ValueError, match="feature names"):
             vae.transform(frame[list("bacdef")])
-
-    def test_polars(self):
-        polars = pytest.importorskip("polars")
-        frame = polars.DataFrame(draw(), schema=list("abcdef"))
-        vae = LinearBetaVAE(2).set_output(transform="polars").fit(frame)
-        assert vae.transform(frame).columns == ["linearbetavae0", "linearbetavae1"]
 
 
 class TestBadInput:

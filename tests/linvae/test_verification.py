@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 
 import linvae as lv
-import linvae.claims.types as claim_types
 import linvae.claims.curve as claims_curve
 import linvae.claims.theorem as claims_theorem
+import linvae.claims.types as claim_types
 from linvae.errors import InputError
 from linvae.verification import CLAIMS, Check, verify
 from tests.strategies import KINDS, Problem, problems
@@ -80,6 +80,20 @@ def test_leading_spectrum_leaves_out_only_what_it_cannot_know() -> None:
     found = statuses(verify(part, latent_dim=4, noise_variance=2.0))
     assert {n for n, s in found.items() if s == "not applicable"} == {"processing", "shannon"}
     assert "fails" not in found.values()
+
+
+def test_data_without_variance_have_nothing_to_claim() -> None:
+    still = lv.Spectrum.from_eigenvalues([0.0, 0.0, 0.0])
+    found = statuses(verify(still, latent_dim=2, noise_variance=1.0))
+    assert {n for n, s in found.items() if s == "not applicable"} == {
+        "critical", "inverse", "processing", "calibrated", "straight",
+    }  # fmt: skip
+    assert "fails" not in found.values()
+
+
+def test_modes_without_variance_stay_out_of_the_way() -> None:
+    thin = lv.Spectrum.from_eigenvalues([2.0, 1.0, 0.0, 0.0])
+    assert all(check.passed for check in verify(thin, latent_dim=3, noise_variance=0.5))
 
 
 def test_chosen_betas_are_used_in_any_order() -> None:
