@@ -151,7 +151,7 @@ def test_demo_with_a_trained_model(
     at_one = rows[0].split()
     normalised = 100 * training["normalised_excess"][0]
     assert at_one[0] == "1"
-    assert at_one[-3:] == ["0.1000", f"{normalised:.2f}", "%"]
+    assert at_one[-3:] == ["0.1000", f"{normalised:.3f}", "%"]
     assert_close(drawn[0], (training["rate"], training["distortion"]), "exact")
 
 
