@@ -25,6 +25,12 @@ def _relative(got: FloatArray, want: FloatArray) -> float:
     return float(np.abs(got - want).max()) / scale if scale > 0 else float(np.abs(got).max())
 
 
+def _corrected(setting: Setting) -> Hypernetwork:
+    return Hypernetwork.exact(
+        setting.spectrum, latent_dim=setting.latent_dim, noise_variance=setting.noise_variance
+    )
+
+
 def _away(setting: Setting) -> FloatArray:
     """β's of the setting that are not within 1e-6 of a critical one."""
     betas, critical = setting.betas, setting.critical_betas
@@ -45,7 +51,7 @@ def _threshold_excess(setting: Setting) -> float:
     if not critical.size:
         return 0.0
     betas = np.concatenate([np.nextafter(critical, 0), critical, np.nextafter(critical, np.inf)])
-    hyper = Hypernetwork.exact(spectrum, latent_dim=k, noise_variance=setting.noise_variance)
+    hyper = _corrected(setting)
     got, want = hyper(betas), setting.optimum(betas)
     values = spectrum.leading_eigenvalues(k)
     roots = np.sqrt(np.where(values > 0, values, 1.0))
@@ -61,9 +67,7 @@ def _threshold_excess(setting: Setting) -> float:
 
 def _decoder_exact(setting: Setting, claim: Claim) -> Check:
     betas = _away(setting)
-    hyper = Hypernetwork.exact(
-        setting.spectrum, latent_dim=setting.latent_dim, noise_variance=setting.noise_variance
-    )
+    hyper = _corrected(setting)
     residual = _relative(hyper(betas).decoder, setting.optimum(betas).decoder)
     return judged(claim, residual, _EXACT, "relative difference of decoders, all β")
 
@@ -101,9 +105,7 @@ def _sigmoid_impossible(setting: Setting, claim: Claim) -> Check:
 
 def _corrected_exact(setting: Setting, claim: Claim) -> Check:
     betas = _away(setting)
-    hyper = Hypernetwork.exact(
-        setting.spectrum, latent_dim=setting.latent_dim, noise_variance=setting.noise_variance
-    )
+    hyper = _corrected(setting)
     want = setting.optimum(betas)
     low, high = float(setting.betas[0]), float(setting.betas[-1]) * 2
     residual = 0.0
