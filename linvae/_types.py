@@ -22,7 +22,18 @@ if TYPE_CHECKING:
     from .linear_vae import ElboSplit, Information
     from .spectrum import Spectrum
 
-__all__ = ["CurvePoints", "LinearVAE", "NormalisedGap", "Terms"]
+__all__ = ["CurvePoints", "LinearVAE", "NormalisedGap", "Sealed", "Terms"]
+
+
+class Sealed:
+    """Base of result classes: their arrays are read-only views."""
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if isinstance(value, np.ndarray):
+                view = value.view()
+                view.flags.writeable = False
+                object.__setattr__(self, name, view)
 
 
 def _zero() -> FloatArray:
@@ -30,7 +41,7 @@ def _zero() -> FloatArray:
 
 
 @dataclass(frozen=True, eq=False)
-class Terms:
+class Terms(Sealed):
     r"""The parts of the β-VAE objective of a model on some data.
 
     .. math:: L_\beta = \mathcal D + \beta \mathcal R, \qquad
@@ -72,7 +83,7 @@ class Terms:
 
 
 @dataclass(frozen=True, eq=False)
-class CurvePoints:
+class CurvePoints(Sealed):
     """Points of a rate-distortion curve; all arrays have the shape of the query.
 
     Attributes
@@ -120,7 +131,7 @@ class CurvePoints:
 
 
 @dataclass(frozen=True, eq=False)
-class NormalisedGap:
+class NormalisedGap(Sealed):
     """Excess of measured points, relative to what a collapsed model would lose where that counts.
 
     Attributes

@@ -18,6 +18,7 @@ __all__ = [
     "check_count",
     "check_finite",
     "check_latent_dim",
+    "check_no_underflow",
     "fail",
     "frozen",
 ]
@@ -127,6 +128,18 @@ def as_positive(name: str, value: Any, remedy: str) -> FloatArray:
     if not good.all():
         fail(name, f"{numbers[~good].flat[0]}", "finite numbers > 0", remedy)
     return numbers
+
+
+def check_no_underflow(posterior_variance: FloatArray) -> FloatArray:
+    """Return posterior variances, all > 0; below that, β is too small for float64."""
+    if not (posterior_variance > 0).all():
+        fail(
+            "beta",
+            "a value whose posterior variance min(1, βσ²/λ) vanishes in float64",
+            "β above 1e-300 times the largest critical β λ₁/σ²",
+            "use a larger β",
+        )
+    return posterior_variance
 
 
 def check_count(name: str, value: Any, low: int, high: int | None, remedy: str) -> int:

@@ -22,6 +22,7 @@ from ._validation import (
     as_vector,
     check_finite,
     check_latent_dim,
+    check_no_underflow,
     fail,
     frozen,
 )
@@ -336,7 +337,7 @@ class Hypernetwork:
         decoder = _product(self.decoder, inputs)
         return LinearVAE(
             encoder=encoder,
-            posterior_variance=posterior,
+            posterior_variance=check_no_underflow(posterior),
             decoder=decoder,
             noise_variance=np.float64(self.noise_variance),  # type: ignore[arg-type]
             encoder_offset=self.offset,

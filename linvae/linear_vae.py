@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ._types import LinearVAE, Terms
+from ._types import LinearVAE, Sealed, Terms
 from ._validation import FloatArray, as_positive, fail
 from .spectrum import Spectrum
 
@@ -30,7 +30,7 @@ _BATCH_ENTRIES = 2**22
 
 
 @dataclass(frozen=True, eq=False)
-class Information:
+class Information(Sealed):
     """Where the rate of an encoder goes, for Gaussian data; scalars or arrays over the batch.
 
     Attributes
@@ -65,7 +65,7 @@ class Information:
 
 
 @dataclass(frozen=True, eq=False)
-class ElboSplit:
+class ElboSplit(Sealed):
     """The ELBO in four terms, for Gaussian data; nats, scalars or arrays over the batch.
 
     ``elbo + data_entropy = likelihood_ratio - mutual_information - data_kl - marginal_kl``

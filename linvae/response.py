@@ -17,6 +17,7 @@ from ._validation import (
     as_positive,
     as_vector,
     check_latent_dim,
+    check_no_underflow,
     fail,
 )
 from .spectrum import Spectrum
@@ -113,7 +114,7 @@ def response(spectrum: Spectrum, beta: Any, *, latent_dim: int, noise_variance: 
     posterior = np.where(alive, weight[..., None] / np.where(alive, critical, 1.0), 1.0)
     return LinearVAE(
         encoder=readout[..., None] * vectors.T,
-        posterior_variance=posterior,
+        posterior_variance=check_no_underflow(posterior),
         decoder=vectors * gain[..., None, :],
         noise_variance=variance,
         encoder_offset=spectrum.mean,
@@ -158,7 +159,7 @@ def encoder_given_decoder(
     shrunk = gains / (gains**2 + level)  # shape: (..., k)
     return LinearVAE(
         encoder=(right.T * shrunk[..., None, :]) @ left.T,
-        posterior_variance=level / ((matrix**2).sum(axis=0) + level),
+        posterior_variance=check_no_underflow(level / ((matrix**2).sum(axis=0) + level)),
         decoder=matrix,
         noise_variance=variance,
         encoder_offset=offset,

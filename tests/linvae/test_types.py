@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import linvae as lv
 from linvae import CurvePoints, Frontier, LinearVAE, Spectrum, Terms
 from linvae.errors import InputError
+from linvae.response import encoder_given_decoder
 from tests import strategies
 from tests.tolerances import assert_close, tolerance
 
@@ -192,3 +194,37 @@ def test_units_of_curve_points(problem, data):
     for bad in (0.0, -1.0, np.nan):
         with pytest.raises(InputError, match=r"data_range: got .*; expected finite numbers > 0"):
             points.psnr(bad)
+
+
+def test_arrays_of_results_are_read_only():
+    spectrum = lv.Spectrum.from_eigenvalues([3.0, 1.0])
+    curve = lv.Frontier(spectrum, latent_dim=2, noise_variance=1.0)
+    vae = lv.response(spectrum, [0.5, 2.0], latent_dim=2, noise_variance=1.0)
+    results = [
+        curve.at_beta([0.5, 2.0]),
+        curve.at_rate([0.5, 2.0]),
+        curve.normalised_gap([1.0, 2.0], [9.0, 9.0], [0.5, 2.0]),
+        vae.evaluate(spectrum, [0.5, 2.0]),
+        vae.information(spectrum),
+        vae.elbo_split(spectrum),
+        vae,
+    ]
+    for result in results:
+        arrays = [value for value in vars(result).values() if isinstance(value, np.ndarray)]
+        assert arrays
+        for array in arrays:
+            with pytest.raises(ValueError, match="read-only"):
+                array[...] = 0
+
+
+@pytest.mark.parametrize("route", ["response", "hypernetwork", "encoder"])
+def test_a_beta_too_small_for_float64_is_called_that(route):
+    spectrum = lv.Spectrum.from_eigenvalues([3.0, 1.0])
+    sizes = {"latent_dim": 2, "noise_variance": 1.0}
+    with pytest.raises(InputError, match=r"beta: got a value whose posterior variance .* vanishes"):
+        if route == "response":
+            lv.response(spectrum, 5e-324, **sizes)
+        elif route == "hypernetwork":
+            lv.Hypernetwork.exact(spectrum, **sizes)(5e-324)
+        else:
+            encoder_given_decoder(3 * np.eye(2), 5e-324, noise_variance=1.0)
