@@ -217,14 +217,19 @@ def test_arrays_of_results_are_read_only():
                 array[...] = 0
 
 
-@pytest.mark.parametrize("route", ["response", "hypernetwork", "encoder"])
+SMALL = lv.Spectrum.from_eigenvalues([3.0, 1.0])
+SIZES = {"latent_dim": 2, "noise_variance": 1.0}
+
+
+@pytest.mark.parametrize(
+    "route",
+    [
+        lambda beta: lv.response(SMALL, beta, **SIZES),
+        lv.Hypernetwork.exact(SMALL, **SIZES),
+        lambda beta: encoder_given_decoder(3 * np.eye(2), beta, noise_variance=1.0),
+    ],
+    ids=["response", "hypernetwork", "encoder_given_decoder"],
+)
 def test_a_beta_too_small_for_float64_is_called_that(route):
-    spectrum = lv.Spectrum.from_eigenvalues([3.0, 1.0])
-    sizes = {"latent_dim": 2, "noise_variance": 1.0}
     with pytest.raises(InputError, match=r"beta: got a value whose posterior variance .* vanishes"):
-        if route == "response":
-            lv.response(spectrum, 5e-324, **sizes)
-        elif route == "hypernetwork":
-            lv.Hypernetwork.exact(spectrum, **sizes)(5e-324)
-        else:
-            encoder_given_decoder(3 * np.eye(2), 5e-324, noise_variance=1.0)
+        route(5e-324)
