@@ -17,6 +17,17 @@ from .errors import DataFileError
 
 __all__ = ["read_csv", "refuse", "refuse_corrupt"]
 
+# What spreadsheets write for a cell without a value: such a line is data gone wrong, not a comment.
+_SPREADSHEET_ERRORS = {
+    "#n/a",
+    "#div/0!",
+    "#value!",
+    "#ref!",
+    "#name?",
+    "#num!",
+    "#null!",
+    "#error!",
+}
 # Cells that stand for "no value": a line of them is bad data, not a header.
 _MISSING = {"", "na", "n/a", "nan", "null", "none", "-", "?"}
 
@@ -39,7 +50,11 @@ def read_csv(path: Path, key: str | None) -> tuple[NDArray[Any], tuple[str, ...]
     Raises
     ------
     DataFileError
-        Lines of unequal length, cells that are not finite numbers, no rows, undecodable text.
+        Lines of unequal length, cells that are not finite numbers, no rows, text not in UTF-8.
+
+    Notes
+    -----
+    Lines that start with ``#`` are comments; they and blank lines are skipped.
     """
     header = _csv_header(path)
     skip = header[0] if header else 0
@@ -61,34 +76,55 @@ def read_csv(path: Path, key: str | None) -> tuple[NDArray[Any], tuple[str, ...]
 
 
 def _csv_lines(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Non-blank lines with their number in the file."""
+    """Non-blank lines with their number in the file, comments included."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.reader(file, skipinitialspace=True)
             for row in rows:
                 if len(row) > 1 or any(cell.strip() for cell in row):
                     yield rows.line_num, row
-    except (UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
+        _refuse_encoding(path, f"byte 0x{error.object[error.start]:02x}")
+    except csv.Error as error:
+        if "field larger" in str(error):
+            where = f"{str(path)!r} line {rows.line_num}"
+            refuse("data", f"{where} with a cell of over {csv.field_size_limit()} characters",
+                   "one number per cell", "separate the cells with commas")  # fmt: skip
         refuse_corrupt(str(path), error)
 
 
+def _refuse_encoding(path: Path, found: str) -> NoReturn:
+    refuse("data", f"{str(path)!r}, which is not UTF-8 text ({found})", "a .csv file in UTF-8",
+            "save it as UTF-8")  # fmt: skip
+
+
+def _is_comment(row: list[str]) -> bool:
+    first = row[0].strip().lower()
+    return first.startswith("#") and first not in _SPREADSHEET_ERRORS
+
+
 def _csv_header(path: Path) -> tuple[int, list[str]] | None:
-    """Line number and names when the first line holds words only; a line with numbers is data."""
+    """Line number and names of the first line if it holds words only; a line with numbers is data.
+
+    Without such a line the last comment before the data is the header, as numpy.savetxt writes it.
+    """
+    comment = None
     for line, row in _csv_lines(path):
         cells = [cell.strip() for cell in row]
-        if row[0].startswith("#"):
-            return line, [cells[0].lstrip("# "), *cells[1:]]
+        if _is_comment(row):
+            comment = line, [cells[0].lstrip("# "), *cells[1:]]
+            continue
         words = [c for c in cells if _number(c) is None]
-        named = any(c.lower() not in _MISSING for c in words)
-        return (line, cells) if named and len(words) == len(cells) else None
-    return None
+        named = any(c.lower() not in _MISSING | _SPREADSHEET_ERRORS for c in words)
+        return (line, cells) if named and len(words) == len(cells) else comment
+    return comment
 
 
 def _read_csv_line_by_line(path: Path, skip: int) -> NDArray[np.float64]:
     table: list[list[float]] = []
     first = 0
     for line, row in _csv_lines(path):
-        if line <= skip:
+        if line <= skip or _is_comment(row):
             continue
         first = first or line
         if table and len(row) != len(table[0]):
@@ -103,6 +139,8 @@ def _read_csv_line_by_line(path: Path, skip: int) -> NDArray[np.float64]:
 
 def _csv_cell(path: Path, line: int, column: int, cell: str) -> float:
     value = _number(cell)
+    if "\0" in cell:
+        _refuse_encoding(path, f"a zero byte in line {line}")
     if value is None or not math.isfinite(value):
         text = cell.strip() if len(cell) <= 40 else cell[:37].strip() + "..."
         hint = "impute or drop it"

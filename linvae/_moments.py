@@ -33,7 +33,8 @@ _TINY_TRACE = 1e-280
 def descending_cumsum(values: FloatArray) -> FloatArray:
     """Sums of values[i:], shape (m + 1,), added smallest first; the last entry is 0."""
     sums = np.zeros(values.size + 1)
-    sums[:-1] = values[::-1].cumsum()[::-1]
+    with np.errstate(over="ignore"):  # a total variance of inf is refused where it is used
+        sums[:-1] = values[::-1].cumsum()[::-1]
     return sums
 
 
@@ -207,6 +208,15 @@ def eigen_of_covariance(covariance: FloatArray, leading: int | None, eps: float)
         )
     _check_leading(leading, n)
     scale = float(np.abs(covariance).max())
+    with np.errstate(over="ignore"):
+        trace = float(np.trace(covariance))
+    if not np.isfinite(trace) or scale > np.finfo(np.float64).max / 2:
+        fail(
+            "covariance",
+            f"entries up to {scale:.3g}",
+            "entries and a total variance within float64",
+            "the total variance exceeds float64: divide the covariance by a constant",
+        )
     slack = 100 * n * eps
     skew = float(np.abs(covariance - covariance.T).max())
     if skew > slack * scale:
@@ -231,7 +241,7 @@ def eigen_of_covariance(covariance: FloatArray, leading: int | None, eps: float)
             "a covariance has none below zero: check how it was made",
         )
     values = np.where(values > noise, values, 0.0)
-    return _truncate(values, vectors, leading, float(np.trace(covariance)))
+    return _truncate(values, vectors, leading, trace)
 
 
 def _eigen_of_diagonal(diagonal: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -12,8 +12,10 @@ from ._validation import (
     FloatArray,
     as_array,
     as_positive,
+    as_positive_number,
     check_count,
     check_finite,
+    check_generator,
     fail,
     frozen,
 )
@@ -116,8 +118,9 @@ class CurvePoints(Sealed):
 
     @property
     def water_level(self) -> FloatArray:
-        """Water level τ = β σ², in squared data units."""
-        return self.beta * self.noise_variance
+        """Water level τ = β σ², in squared data units; inf above the float64 range."""
+        with np.errstate(over="ignore"):
+            return np.asarray(self.beta * self.noise_variance)
 
     @property
     def bits_per_dimension(self) -> FloatArray:
@@ -125,9 +128,20 @@ class CurvePoints(Sealed):
         return np.asarray((self.distortion + self.rate) / (self.n_features * np.log(2)))
 
     def psnr(self, data_range: float) -> FloatArray:
-        r"""Peak signal-to-noise ratio :math:`10\log_{10}(r^2 n / \varepsilon)` in decibels."""
-        peak = as_positive("data_range", data_range, "pass max - min of the data, 1 for [0, 1]")
-        return np.asarray(10 * np.log10(peak**2 * self.n_features / self.squared_error))
+        r"""Peak signal-to-noise ratio :math:`10\log_{10}(r^2 n / \varepsilon)` in decibels.
+
+        Infinite where the squared error is 0.
+
+        Raises
+        ------
+        InputError
+            A range that is not one finite number > 0.
+        """
+        remedy = "pass max - min of the data, 1 for [0, 1]"
+        peak = as_positive_number("data_range", data_range, remedy)
+        with np.errstate(divide="ignore"):
+            error = np.log10(self.squared_error)
+        return np.asarray(10 * (2 * np.log10(peak) + np.log10(self.n_features) - error))
 
 
 @dataclass(frozen=True, eq=False)
@@ -285,6 +299,7 @@ class LinearVAE:
     def sample(self, n_samples: int, rng: np.random.Generator, *, noise: bool = True) -> FloatArray:
         """Draw from the model, shape (..., n_samples, n); without `noise`, means of p(x|z) only."""
         count = check_count("n_samples", n_samples, 1, None, "ask for at least one sample")
+        check_generator(rng)
         means = self.decode(rng.standard_normal((*self.batch_shape, count, self.latent_dim)))
         if not noise:
             return means

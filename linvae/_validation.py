@@ -13,12 +13,18 @@ __all__ = [
     "FloatArray",
     "as_array",
     "as_matrix",
+    "as_number",
     "as_positive",
+    "as_positive_number",
     "as_vector",
+    "check_broadcast",
     "check_count",
     "check_finite",
+    "check_generator",
     "check_latent_dim",
     "check_no_underflow",
+    "check_representable",
+    "check_spectrum",
     "fail",
     "frozen",
 ]
@@ -130,6 +136,42 @@ def as_positive(name: str, value: Any, remedy: str) -> FloatArray:
     return numbers
 
 
+def as_number(name: str, value: Any, remedy: str) -> float:
+    """Return one finite number; sequences and text are refused."""
+    array = as_array(name, value)
+    if array.ndim:
+        fail(name, f"shape {array.shape}", "a single number", remedy)
+    check_finite(name, array)
+    return float(array)
+
+
+def as_positive_number(name: str, value: Any, remedy: str) -> float:
+    """Return one finite number > 0."""
+    number = as_positive(name, value, remedy)
+    if number.ndim:
+        fail(name, f"shape {number.shape}", "a single number", remedy)
+    return float(number)
+
+
+def check_broadcast(**arrays: NDArray[Any]) -> None:
+    """Refuse arrays that do not go together, naming their shapes."""
+    try:
+        np.broadcast_shapes(*(array.shape for array in arrays.values()))
+    except ValueError:
+        fail(
+            ", ".join(arrays),
+            "shapes " + ", ".join(str(array.shape) for array in arrays.values()),
+            "shapes that broadcast",
+            "pass one value of each per point, or a single number",
+        )
+
+
+def check_representable(name: str, array: NDArray[Any] | float, remedy: str) -> None:
+    """Refuse a result that has left the float64 range."""
+    if not np.isfinite(array).all():
+        fail(name, "values that lead beyond the float64 range", "a finite result", remedy)
+
+
 def check_no_underflow(posterior_variance: FloatArray) -> FloatArray:
     """Return posterior variances, all > 0; below that, β is too small for float64."""
     if not (posterior_variance > 0).all():
@@ -161,3 +203,28 @@ def check_latent_dim(latent_dim: Any, n_features: int) -> int:
         n_features,
         "a linear VAE uses between one latent and one per feature",
     )
+
+
+def check_spectrum(value: Any) -> None:
+    """Refuse what is not a spectrum, above all the data or the covariance themselves."""
+    if not hasattr(value, "leading_eigenvalues") or isinstance(value, type):
+        shape = getattr(value, "shape", None)
+        fail(
+            "spectrum",
+            type(value).__name__ + (f" of shape {shape}" if isinstance(shape, tuple) else ""),
+            "a Spectrum",
+            "build it with Spectrum.from_samples(X) or Spectrum.from_covariance(S)",
+            InputTypeError,
+        )
+
+
+def check_generator(rng: Any) -> None:
+    """Refuse seeds and the legacy RandomState where a generator is expected."""
+    if not isinstance(rng, np.random.Generator):
+        fail(
+            "rng",
+            f"{type(rng).__name__} {str(rng)[:40]}",
+            "a numpy Generator",
+            "pass np.random.default_rng(seed)",
+            InputTypeError,
+        )

@@ -8,11 +8,19 @@ from typing import Any
 import numpy as np
 
 from ._types import CurvePoints
-from ._validation import as_positive, fail
+from ._validation import (
+    FloatArray,
+    as_array,
+    as_number,
+    as_positive_number,
+    check_finite,
+    check_spectrum,
+    fail,
+)
 from .frontier import Frontier
 from .spectrum import Spectrum
 
-__all__ = ["Budget", "smallest_model"]
+__all__ = ["Budget", "error_of_psnr", "smallest_model"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,24 +84,26 @@ def smallest_model(
     Raises
     ------
     InputError
-        Not exactly one budget.
+        Not exactly one budget, one that is not a single number, or a spectrum that is none.
     RangeError
         A budget that no k held by the spectrum meets.
     """
     given = {"rate": rate, "distortion": distortion, "squared_error": squared_error, "psnr": psnr}
     named = [name for name, value in given.items() if value is not None]
+    check_spectrum(spectrum)
     if len(named) != 1:
         fail("budget", ", ".join(named) or "none", "one of " + ", ".join(given), "pass one keyword")
+    wanted = as_number(named[0], given[named[0]], "pass one budget at a time")
     largest = spectrum.n_features if spectrum.complete else spectrum.eigenvalues.size
     widest = Frontier(spectrum, latent_dim=largest, noise_variance=noise_variance)
     if rate is not None:
-        k = max(1, int(widest.at_rate(rate).active))
-        return _budget(k, _curve(spectrum, k, noise_variance).at_rate(rate))
+        k = max(1, int(widest.at_rate(wanted).active))
+        return _budget(k, _curve(spectrum, k, noise_variance).at_rate(wanted))
     if distortion is not None:
-        point = widest.at_distortion(distortion)
+        point = widest.at_distortion(wanted)
     else:
         point = widest.at_squared_error(
-            squared_error if psnr is None else _error_of(psnr, data_range, spectrum.n_features)
+            wanted if psnr is None else error_of_psnr(wanted, data_range, spectrum.n_features)
         )
     if at_least_rate:
         k = max(1, int(point.active))
@@ -112,8 +122,43 @@ def _budget(latent_dim: int, point: CurvePoints) -> Budget:
     return Budget(latent_dim, float(point.beta), point)
 
 
-def _error_of(psnr: Any, data_range: Any, n_features: int) -> float:
-    """Summed squared error of a peak signal-to-noise ratio in decibels."""
-    peak = float(as_positive("data_range", data_range, "pass max - min of the data"))
-    ratio = float(as_positive("10^(psnr/10)", 10.0 ** (np.float64(psnr) / 10), "pass decibels"))
-    return peak**2 * n_features / ratio
+def error_of_psnr(psnr: Any, data_range: Any, n_features: int, name: str = "psnr") -> FloatArray:
+    r"""Summed squared error of peak signal-to-noise ratios, :math:`n r^2 10^{-p/10}`.
+
+    Parameters
+    ----------
+    psnr : float or array (...)
+        p, decibels.
+    data_range : float
+        r > 0, max − min of the data.
+    n_features : int
+        n.
+    name : str
+        What to call the ratios in an error message.
+
+    Returns
+    -------
+    ndarray (...)
+        Squared data units, > 0.
+
+    Raises
+    ------
+    InputError
+        Values that are not finite numbers, or whose squared error leaves the float64 range.
+    """
+    decibels = as_array(name, psnr)
+    check_finite(name, decibels)
+    peak = as_positive_number("data_range", data_range, "pass max - min of the data")
+    # In logarithms: the square of the range alone may overflow, or the power of ten.
+    exponent = 2 * np.log10(peak) + np.log10(n_features) - decibels / 10
+    with np.errstate(over="ignore", under="ignore"):
+        error = np.asarray(10.0**exponent)
+    bad = ~np.isfinite(error) | (error == 0)
+    if bad.any():
+        fail(
+            name,
+            f"{decibels[bad].flat[0]:g} dB for a data range of {peak:g}",
+            "a squared error within the float64 range",
+            "check the decibels and the range, or rescale the data",
+        )
+    return error

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ._types import CurvePoints
-from ._validation import FloatArray, as_positive, check_latent_dim
+from ._validation import FloatArray, as_positive, check_latent_dim, check_spectrum
 from .errors import NonUniqueOptimumWarning, UnboundedObjectiveError
 from .frontier import Frontier
 from .spectrum import Spectrum
@@ -112,6 +112,7 @@ class CalibratedFrontier:
     """
 
     def __init__(self, spectrum: Spectrum, *, latent_dim: int) -> None:
+        check_spectrum(spectrum)
         self._k = check_latent_dim(latent_dim, spectrum.n_features)
         # With σ² = 1 the fixed-variance curve is a function of the water level alone: τ = β.
         self._curve = Frontier(spectrum, latent_dim=self._k, noise_variance=1.0)

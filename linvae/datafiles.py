@@ -107,6 +107,9 @@ def load_data(source: str, *, key: str | None = None) -> Data:
     except PermissionError:
         refuse("data", f"{source!r}, which may not be read", "a readable file",
                 "check its permissions")  # fmt: skip
+    except MemoryError:
+        refuse("data", f"{source!r}, too large for the memory", "an array that fits",
+                "save it with numpy.save: a .npy file is read piece by piece")  # fmt: skip
     return _as_rows(array, source, suffix[1:], notes)
 
 
@@ -199,7 +202,8 @@ def _read_npz(path: Path, key: str | None) -> tuple[NDArray[Any], tuple[str, ...
         if "allow_pickle" in str(error):
             _refuse_pickle(str(path))
         refuse_corrupt(str(path), error)
-    except (OSError, EOFError, RuntimeError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, EOFError, RuntimeError, LookupError, OverflowError, zipfile.BadZipFile,
+            zlib.error) as error:  # fmt: skip
         refuse_corrupt(str(path), error)
     if not isinstance(array, np.ndarray):
         refuse("data", f"{name!r} of {str(path)!r}, which is not an array",

@@ -18,8 +18,11 @@ from ._validation import (
     as_array,
     as_positive,
     as_vector,
+    check_broadcast,
     check_finite,
     check_latent_dim,
+    check_representable,
+    check_spectrum,
     fail,
     frozen,
 )
@@ -65,6 +68,7 @@ class Frontier:
     """
 
     def __init__(self, spectrum: Spectrum, *, latent_dim: int, noise_variance: float) -> None:
+        check_spectrum(spectrum)
         self._k = check_latent_dim(latent_dim, spectrum.n_features)
         variance = as_positive("noise_variance", noise_variance, "pass the decoder's variance σ²")
         if variance.ndim:
@@ -105,6 +109,7 @@ class Frontier:
         PartialSpectrumError
             For a leading-k spectrum: the whole spectrum shapes this curve.
         """
+        check_spectrum(spectrum)
         spectrum.require_complete("the Shannon curve")
         return cls(spectrum, latent_dim=spectrum.n_features, noise_variance=noise_variance)
 
@@ -255,11 +260,14 @@ class Frontier:
         Raises
         ------
         InputError
-            β not positive, or values that are not finite.
+            β not positive, values that are not finite, shapes that do not broadcast.
         """
         weight = as_positive("beta", beta, "β weighs the rate and must be positive")
-        measured = _real("distortion", distortion) + weight * _real("rate", rate)
-        excess = measured - self.at_beta(weight).objective
+        spent, missed = _real("rate", rate), _real("distortion", distortion)
+        check_broadcast(rate=spent, distortion=missed, beta=weight)
+        with np.errstate(over="ignore"):
+            excess = missed + weight * spent - self.at_beta(weight).objective
+        check_representable("gap", excess, "check the measured rate and distortion")
         return excess if np.ndim(excess) else float(excess)
 
     def collapsed_loss(self, beta: Any) -> Any:

@@ -23,6 +23,7 @@ from ._validation import (
     check_finite,
     check_latent_dim,
     check_no_underflow,
+    check_spectrum,
     fail,
     frozen,
 )
@@ -129,7 +130,8 @@ class Hypernetwork:
     Attributes
     ----------
     encoder, posterior, decoder : tuple of two GatedLayer
-        Layer 1, layer 2. Layer 1 is square.
+        Layer 1, layer 2. In Eq. 10 the first layers are square; rows of zeros that would make them
+        so are left out, for they would take n² numbers.
     noise_variance : float
     offset : ndarray, shape (n,)
         Data mean, ungated.
@@ -175,6 +177,7 @@ class Hypernetwork:
         InputError
             k outside 1..n, σ² not positive.
         """
+        check_spectrum(spectrum)
         k = check_latent_dim(latent_dim, spectrum.n_features)
         variance = _one_variance(noise_variance)
         values = spectrum.leading_eigenvalues(k)
@@ -243,15 +246,12 @@ class Hypernetwork:
         bias_e, lives_e = _log_ratio(gains, variance)
         bias_c, lives_c = _log_ratio(norms, variance)
         read = np.where(lives_e, 1.0 / np.where(lives_e, gains, 1.0), 0.0)
-        first = np.zeros((n, n))
-        first[:k] = read[:, None] * left.T
-        second = np.zeros((k, n))
-        second[:, :k] = right.T
-        slope, bias = np.zeros(n), np.zeros(n)
-        slope[:k] = np.where(lives_e, -1.0, 0.0)
-        bias[:k] = bias_e
+        slope = np.where(lives_e, -1.0, 0.0)
         return cls(
-            encoder=(GatedLayer(slope, bias, first, "sigmoid"), _constant(second, "sigmoid")),
+            encoder=(
+                GatedLayer(slope, bias_e, read[:, None] * left.T, "sigmoid"),
+                _constant(right.T, "sigmoid"),
+            ),
             posterior=(
                 # A zero column of D: slope and bias 0 give ½, the base 2 makes it 1.
                 GatedLayer(

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ._types import LinearVAE, Sealed, Terms
-from ._validation import FloatArray, as_positive, fail
+from ._validation import FloatArray, as_positive, check_representable, check_spectrum, fail
 from .spectrum import Spectrum
 
 __all__ = [
@@ -133,9 +133,10 @@ def evaluate(vae: LinearVAE, spectrum: Spectrum, beta: Any) -> Terms:
     Source: Lucas et al. 2019, Eq. 10 and appendix; mean-shift terms derived in the same way.
     """
     weight = as_positive("beta", beta, "β weighs the rate and must be positive")
-    reading = _read(vae, spectrum)
-    error = _squared_error(vae, spectrum, reading)
-    rate = _rate_per_latent(vae, reading).sum(axis=-1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        reading = _read(vae, spectrum)
+        error = _representable("squared error", _squared_error(vae, spectrum, reading))
+        rate = _representable("rate", _rate_per_latent(vae, reading).sum(axis=-1))
     variance = vae.noise_variance
     distortion = 0.5 * (vae.n_features * np.log(2 * np.pi * variance) + error / variance)
     _check_weight(weight, vae.batch_shape)
@@ -174,8 +175,10 @@ def information(vae: LinearVAE, spectrum: Spectrum) -> Information:
     InputError, PartialSpectrumError
         As :func:`evaluate`.
     """
-    read, mean = _read(vae, spectrum)
-    spread = read @ np.swapaxes(read, -1, -2)
+    with np.errstate(over="ignore", invalid="ignore"):
+        read, mean = _read(vae, spectrum)
+        per_latent = _representable("rate", _rate_per_latent(vae, (read, mean)))
+        spread = read @ np.swapaxes(read, -1, -2)
     covariance = spread + _diag(vae.posterior_variance)
     variances = np.diagonal(covariance, axis1=-2, axis2=-1)
     # Singular values of C^(-1/2) E B give the mutual information as a sum of log(1 + s²): never
@@ -186,8 +189,8 @@ def information(vae: LinearVAE, spectrum: Spectrum) -> Information:
     mutual = 0.5 * np.logaddexp(0.0, log_squares).sum(axis=-1)
     dimension_wise = 0.5 * (_above_log(variances) + mean**2)
     # log det(E S Eᵀ + C) = log det C + 2 I.
-    total = 0.5 * np.log(variances / vae.posterior_variance).sum(axis=-1) - mutual
-    per_latent = _rate_per_latent(vae, (read, mean))
+    logs = np.log(variances) - np.log(vae.posterior_variance)
+    total = 0.5 * logs.sum(axis=-1) - mutual
     return Information(
         rate=_scalar(per_latent.sum(axis=-1)),
         rate_per_latent=per_latent,
@@ -235,10 +238,12 @@ def log_likelihood(vae: LinearVAE, spectrum: Spectrum) -> Any:
     seen = (spectrum.read_by(axes) ** 2).sum(axis=-1) + along**2
     outside = _residual_variance(np.swapaxes(axes, -1, -2), spectrum, axes)
     outside = outside + ((shift - (along[..., None, :] @ axes)[..., 0, :]) ** 2).sum(axis=-1)
-    total = gains**2 + variance[..., None]
-    logdet = vae.n_features * np.log(variance) + np.log(total / variance[..., None]).sum(axis=-1)
-    quadratic = outside / variance + (seen / total).sum(axis=-1)
-    return _scalar(-0.5 * (vae.n_features * np.log(2 * np.pi) + logdet + quadratic))
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = gains**2 + variance[..., None]
+        logs = np.log(total / variance[..., None]).sum(axis=-1) + vae.n_features * np.log(variance)
+        quadratic = outside / variance + (seen / total).sum(axis=-1)
+        likelihood = -0.5 * (vae.n_features * np.log(2 * np.pi) + logs + quadratic)
+    return _scalar(_representable("log-likelihood", likelihood))
 
 
 def elbo_split(vae: LinearVAE, spectrum: Spectrum) -> ElboSplit:
@@ -290,15 +295,23 @@ def _decoder_axes(decoder: FloatArray) -> tuple[FloatArray, FloatArray]:
     eps = np.finfo(np.float64).eps
     # A basis from columns of unit length: next to long columns the direction of a short one, of a
     # mode that is about to die, would be lost.
-    norms = np.sqrt((decoder**2).sum(axis=-2, keepdims=True))
-    basis, spread, _ = np.linalg.svd(decoder / np.where(norms > 0, norms, 1.0), full_matrices=False)
+    largest = np.abs(decoder).max(axis=-2, keepdims=True)
+    units = decoder / np.where(largest > 0, largest, 1.0)  # squares of these are representable
+    norms = np.sqrt((units**2).sum(axis=-2, keepdims=True))
+    basis, spread, _ = np.linalg.svd(units / np.where(norms > 0, norms, 1.0), full_matrices=False)
     basis = basis * (spread > 8 * decoder.shape[-2] * eps)[..., None, :]
     left, gains, _ = np.linalg.svd(np.swapaxes(basis, -1, -2) @ decoder)
     used = gains > eps * gains.max(axis=-1, keepdims=True, initial=0.0)
     return gains, np.swapaxes((basis @ left) * used[..., None, :], -1, -2)
 
 
+def _representable(name: str, value: FloatArray) -> FloatArray:
+    check_representable(f"parameters ({name})", value, "rescale data and model together")
+    return value
+
+
 def _check_features(vae: LinearVAE, spectrum: Spectrum) -> None:
+    check_spectrum(spectrum)
     if spectrum.n_features != vae.n_features:
         fail(
             "spectrum",

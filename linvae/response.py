@@ -18,6 +18,7 @@ from ._validation import (
     as_vector,
     check_latent_dim,
     check_no_underflow,
+    check_spectrum,
     fail,
 )
 from .spectrum import Spectrum
@@ -48,6 +49,7 @@ def critical_betas(spectrum: Spectrum, *, latent_dim: int, noise_variance: Any) 
     InputError
         k outside 1..n, σ² not positive, or λ/σ² beyond the float64 range.
     """
+    check_spectrum(spectrum)
     k = check_latent_dim(latent_dim, spectrum.n_features)
     variance = as_positive("noise_variance", noise_variance, "pass the decoder's variance σ²")
     with np.errstate(over="ignore"):
@@ -203,6 +205,7 @@ def decoder_given_encoder(
     PartialSpectrumError
         A leading spectrum that does not hold what the encoder reads.
     """
+    check_spectrum(spectrum)
     matrix = as_matrix("encoder", encoder, "(k latents, n features)")
     k, n = matrix.shape
     if n != spectrum.n_features:

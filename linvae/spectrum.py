@@ -22,6 +22,7 @@ from ._validation import (
     as_matrix,
     as_vector,
     check_count,
+    check_generator,
     fail,
     frozen,
 )
@@ -85,7 +86,7 @@ class Spectrum:
                 "total_variance",
                 self.total_variance,
                 "a finite number >= 0",
-                "rescale the data so that its variance is representable",
+                "rescale the data if the total variance exceeds float64",
             )
         if self.n_samples is not None:
             check_count("n_samples", self.n_samples, 1, None, "pass None for a population")
@@ -219,7 +220,9 @@ class Spectrum:
         vectors = np.eye(n) if eigenvectors is None else as_matrix("eigenvectors", eigenvectors)
         if (values < 0).any():
             fail("eigenvalues", values.min(), "numbers >= 0", "variances cannot be negative")
-        if vectors.shape != (n, n) or np.abs(vectors.T @ vectors - np.eye(n)).max() > 1e-8:
+        with np.errstate(over="ignore", invalid="ignore"):
+            skew = np.abs(vectors.T @ vectors - np.eye(vectors.shape[1])).max()
+        if vectors.shape != (n, n) or not skew <= 1e-8:  # written so that NaN fails
             fail(
                 "eigenvectors",
                 f"shape {vectors.shape}, not orthonormal columns",
@@ -358,6 +361,7 @@ class Spectrum:
         """Draw Gaussian data N(μ, S), shape (n_samples, n); only of a complete spectrum."""
         self.require_complete("sampling")
         count = check_count("n_samples", n_samples, 1, None, "ask for at least one")
+        check_generator(rng)
         return np.asarray(
             self.mean + rng.standard_normal((count, self.eigenvalues.size)) @ self.root.T
         )

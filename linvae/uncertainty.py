@@ -23,7 +23,7 @@ from ._bands import (
     per_mode,
 )
 from ._bootstrap import resample, resampled_bands
-from ._validation import FloatArray, as_matrix, check_count, frozen
+from ._validation import FloatArray, as_matrix, check_count, check_spectrum, frozen
 from .spectrum import Spectrum
 
 __all__ = ["Band", "Uncertainty", "asymptotic_bands", "bootstrap_bands"]
@@ -134,6 +134,7 @@ def asymptotic_bands(
     Gaussian make all of these bands too narrow (Laplace data: 0.75 to 0.81, excess 0.83 to 0.94):
     use :func:`bootstrap_bands`.
     """
+    check_spectrum(spectrum)
     problem = check_problem(spectrum, betas, latent_dim, noise_variance, level)
     count = problem.n_samples
     values = _debiased(spectrum.leading_eigenvalues(spectrum.n_features), count)

@@ -33,6 +33,7 @@ def test_idx_round_trip(tmp_path: Path) -> None:
         (gzip.compress(b"\x00\x00\x08\x03"), "magic number"),
         (gzip.compress(gzip.decompress(idx(np.zeros((2, 3, 3))))[:-1]), "got 17 bytes"),
     ],
+    ids=["labels", "header cut", "pixels cut"],
 )
 def test_idx_files_that_are_not_images(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / mnist_frontier.FILE

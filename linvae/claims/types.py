@@ -121,6 +121,8 @@ class Setting:
         k = self.latent_dim
         turn = np.linalg.qr(rng.standard_normal((k, k)))[0]
         values = self.spectrum.leading_eigenvalues(k)
+        # Any decoder will do; columns far smaller than the largest would be lost in the mixture.
+        values = np.maximum(values, 1e-8 * values[0])
         return np.asarray((self.spectrum.leading_eigenvectors(k) * np.sqrt(values)) @ turn)
 
 

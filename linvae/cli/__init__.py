@@ -151,12 +151,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 fine, 1 a claim fails, 2 bad input, 130 interrupted, 141 when the reader of standard
         output went away.
     """
-    with console.readable_streams(), _warnings_in_one_line():
+    with console.readable_streams(), console.error_stream(), _warnings_in_one_line():
         return _guarded(argv)
 
 
 def _guarded(argv: Sequence[str] | None) -> int:
     """Run, and turn every foreseen end into its exit code and at most one line."""
+    if sys.stdout is None:  # what Python makes of `>&-`
+        return _complain("standard output: got a closed stream; expected one to write to; "
+                         "use --quiet > /dev/null to see nothing", 2)  # fmt: skip
     try:
         code = _run(argv)
         sys.stdout.flush()
@@ -168,12 +171,17 @@ def _guarded(argv: Sequence[str] | None) -> int:
                          "use fewer features or a smaller file", 2)  # fmt: skip
     except KeyboardInterrupt:
         return _complain("interrupted", 130)
-    except BrokenPipeError:
-        # Nobody reads any more; what Python flushes at exit must not complain either.
+    except OSError as error:
+        if error.filename is not None:  # about a file, not about standard output
+            raise
+        # What Python flushes at exit must not complain either.
         with contextlib.suppress(OSError, ValueError):
             output = sys.stdout.fileno()
             os.dup2(os.open(os.devnull, os.O_WRONLY), output)
-        return 141
+        if isinstance(error, BrokenPipeError):  # nobody reads any more
+            return 141
+        return _complain(f"standard output: got {error.strerror or error}; expected a stream that "
+                         "takes the results; write them somewhere else", 2)  # fmt: skip
 
 
 def _run(argv: Sequence[str] | None) -> int:
@@ -190,7 +198,8 @@ def _run(argv: Sequence[str] | None) -> int:
 
 def _complain(message: object, code: int) -> int:
     with contextlib.suppress(BrokenPipeError):
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     print("linvae: error:", " ".join(str(message).split()), file=sys.stderr)
     return code
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import math
+import re
 from typing import Any, NoReturn
 
 import numpy as np
@@ -24,6 +25,7 @@ __all__ = [
 ]
 
 _MOST_BETAS = 1_000_000
+_NEGATIVE = re.compile(r"-(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$")
 
 
 class Parser(argparse.ArgumentParser):
@@ -31,6 +33,8 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"allow_abbrev": False, **options})
+        # argparse takes -5e1 for a flag; distortions are often negative.
+        self._negative_number_matcher = _NEGATIVE
 
     def error(self, message: str) -> NoReturn:
         """Turn what argparse says into one line with a remedy."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from linvae._validation import FloatArray, as_array, check_finite, fail
+from linvae._validation import FloatArray, fail
+from linvae.budget import error_of_psnr
 from linvae.datafiles import check_target, json_text, save_arrays
 from linvae.frontier import Frontier
 from linvae.response import response
@@ -35,7 +36,9 @@ def _betas(options: argparse.Namespace) -> FloatArray | None:
 def _picture_target(options: argparse.Namespace) -> Path | None:
     from linvae.plotting import PICTURE_SUFFIXES
 
-    return check_target("--plot", options.plot, PICTURE_SUFFIXES) if options.plot else None
+    if options.plot is None:
+        return None
+    return check_target("--plot", options.plot, PICTURE_SUFFIXES)
 
 
 def _finish(
@@ -97,10 +100,8 @@ def _query(curve: Frontier, options: argparse.Namespace) -> CurvePoints:
     if options.squared_error is not None:
         return curve.at_squared_error(np.array(options.squared_error))
     if options.psnr is not None:
-        decibels = as_array("--psnr", options.psnr)
-        with np.errstate(over="ignore"):
-            error = options.data_range**2 * curve.spectrum.n_features * 10 ** (-decibels / 10)
-        check_finite("--psnr", error)
+        n = curve.spectrum.n_features
+        error = error_of_psnr(options.psnr, options.data_range, n, name="--psnr")
         return curve.at_squared_error(error)
     betas = _betas(options)
     return curve.at_beta(_default_betas(curve) if betas is None else betas)
@@ -112,7 +113,9 @@ def _query(curve: Frontier, options: argparse.Namespace) -> CurvePoints:
 def respond_command(options: argparse.Namespace) -> int:
     """Print the optimal model at one or more β's."""
     target = _picture_target(options)
-    output = check_target("--output", options.output, (".npz",)) if options.output else None
+    output = None
+    if options.output is not None:
+        output = check_target("--output", options.output, (".npz",))
     problem = Problem.from_options(options)
     given = _betas(options)
     betas = np.ones(1) if given is None else given

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import io
+import os
 import shutil
 import sys
 import textwrap
@@ -30,6 +31,7 @@ __all__ = [
     "curve_table",
     "data_in_words",
     "decades",
+    "error_stream",
     "number",
     "numbers",
     "progress_bar",
@@ -149,6 +151,16 @@ def readable_streams() -> Iterator[None]:
             stream.reconfigure(errors=errors)
 
 
+@contextlib.contextmanager
+def error_stream() -> Iterator[None]:
+    """Give messages a place to vanish into, while it lasts, where standard error is closed."""
+    if sys.stderr is not None:
+        yield
+        return
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
+        yield
+
+
 def _words(error: UnicodeError) -> tuple[str, int]:
     assert isinstance(error, UnicodeEncodeError)  # these streams are only written to
     letters = error.object[error.start : error.end]
@@ -207,8 +219,7 @@ def curve_table(printer: Printer, points: CurvePoints, data_range: float | None 
                points.bits_per_dimension]  # fmt: skip
     names = ["β", "rate", "distortion", "sq. error", "active", "bits/dim"]
     if data_range is not None:
-        with np.errstate(divide="ignore"):
-            columns.append(points.psnr(data_range))
+        columns.append(points.psnr(data_range))
         names.append("PSNR dB")
     printer.table(names, [[number(v) for v in row] for row in zip(*columns, strict=True)])
 

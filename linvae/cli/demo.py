@@ -29,7 +29,7 @@ __all__ = ["DemoResult", "Trainer", "demo_command"]
 _GROUP = "linvae.demo"
 _LATENT_DIM = 16
 _POINTS = 10
-_INSTALL = "To install it: pip install 'linvae[deep]'"
+_INSTALL = "To install it, in the checkout: pip install -e '.[deep]'"
 _FILES = ("frontier.json", "frontier.png", "frontier.svg", "claims.json")
 
 
@@ -133,6 +133,8 @@ def demo_command(options: argparse.Namespace) -> int:
 
 
 def _directory(name: str) -> Path:
+    if not name:  # it would mean the current directory
+        refuse("--output", repr(name), "a directory, or a name for a new one", "name one")
     path = Path(name)
     try:
         path.mkdir(parents=True, exist_ok=True)

@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from linvae._validation import FloatArray, check_latent_dim, fail
 from linvae.datafiles import Data, load_data
 from linvae.errors import UnboundedObjectiveError
@@ -143,7 +141,11 @@ def _maximum_likelihood(spectrum: Spectrum, k: int) -> float:
         return float(calibrated_noise_variance(spectrum, 1.0, latent_dim=k))
     except UnboundedObjectiveError:
         reason = "the data do not vary" if spectrum.rank == 0 else f"k = {k} explains all variance"
-        remedy = "pass a number" + " or a smaller --latent-dim" * (k > 1)
+        # A tenth of the mean variance leaves the leading modes of any data active at β = 1.
+        usable = spectrum.total_variance / spectrum.n_features / 10 or 1.0
+        remedy = f"pass a number, for example --noise-variance {usable:.3g}"
+        remedy += " (a tenth of the mean variance)" * (spectrum.rank > 0)
+        remedy += ", or a smaller --latent-dim" * (k > 1)
         fail("--noise-variance", f"ml, which does not exist here: {reason}",
              "variance left outside the latents", remedy, UnboundedObjectiveError)  # fmt: skip
 
@@ -168,8 +170,7 @@ def points_as_plain(points: CurvePoints, data_range: float | None = None) -> dic
         "bits_per_dimension": points.bits_per_dimension,
     }
     if data_range is not None:
-        with np.errstate(divide="ignore"):  # no error at all: infinite, and null in JSON
-            columns["psnr"] = points.psnr(data_range)
+        columns["psnr"] = points.psnr(data_range)  # no error at all: infinite, null in JSON
     return columns
 
 

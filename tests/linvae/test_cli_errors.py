@@ -125,7 +125,32 @@ def test_noise_variance_that_does_not_exist(run: Run, tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.eye(3)[:, :2] @ np.ones((2, 4)))
     np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(3, 5)))  # rank 2
     result = run("frontier", tmp_path / "x.npy", "--latent-dim", 2)
-    assert_refused(result, "--noise-variance", "k = 2", "pass a number or a smaller --latent-dim")
+    assert_refused(result, "--noise-variance", "k = 2", "or a smaller --latent-dim")
+
+
+@pytest.mark.parametrize("rows", [[[1, 2], [3, 4], [5, 6]], [[2, 2], [2, 2]]])
+def test_the_noise_variance_suggested_in_its_place_works(
+    run: Run, tmp_path: Path, rows: list[list[float]]
+) -> None:
+    np.save(tmp_path / "x.npy", np.array(rows, dtype=float))  # rank 1 and 0
+    refused = run("frontier", tmp_path / "x.npy")
+    assert_refused(refused, "for example --noise-variance ")
+    words = refused.err.split("for example ")[1].split()[:2]
+    tenth = np.var(rows, axis=0).mean() / 10
+    assert float(words[1]) == pytest.approx(tenth or 1.0, rel=0.01)
+    assert run("frontier", tmp_path / "x.npy", *words).code == 0
+
+
+def test_numbers_beyond_float64(run: Run, data: Path) -> None:
+    for decibels, width in (("20", "1e200"), ("1e9", "1"), ("-1e9", "1")):
+        result = run("frontier", data, "--psnr", decibels, "--data-range", width)
+        assert_refused(result, "--psnr: got", f"data range of {float(width):g}", "float64")
+
+
+def test_empty_names_are_not_taken_for_no_name(run: Run, data: Path) -> None:
+    assert_refused(run("frontier", data, "--plot", ""), "--plot: got ''", ".png")
+    assert_refused(run("respond", data, "--output", ""), "--output: got ''", ".npz")
+    assert_refused(run("demo", "--output", ""), "--output: got ''", "directory")
 
 
 def test_outputs_that_cannot_be_written(run: Run, data: Path, tmp_path: Path) -> None:

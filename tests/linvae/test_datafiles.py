@@ -275,7 +275,7 @@ def test_csv_long_header_is_shortened(tmp_path: Path) -> None:
         ("a,b,c\n", ("without a row of numbers",)),
         ("\n\n  \n", ("without a row of numbers",)),
         (f"1,2\n3,{'y' * 200}\n", ("yyy...'",)),
-        (b"1,2\n\xff\xfe,3\n", ("cannot be read", "utf-8")),
+        (b"1,2\n\xff\xfe,3\n", ("not UTF-8 text (byte 0xff)", "save it as UTF-8")),
     ],
 )
 def test_csv_errors_name_the_line(

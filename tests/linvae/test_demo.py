@@ -201,7 +201,7 @@ def test_training_part_that_does_not_load(
     result = run(capsys, "--output", str(tmp_path))
     assert result.code == 0
     assert f"Training was left out: {words}" in result.text
-    assert "To install it: pip install 'linvae[deep]'\n" in result.out
+    assert "To install it, in the checkout: pip install -e '.[deep]'\n" in result.out
     assert "Traceback" not in result.err
     assert {path.name for path in tmp_path.iterdir()} == FILES
 

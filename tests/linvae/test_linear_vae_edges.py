@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import linvae as lv
 from linvae import LinearVAE, Spectrum, response
 from linvae.errors import InputError, PartialSpectrumError
 from tests import strategies
@@ -100,3 +101,26 @@ def test_bad_beta_and_wrong_width():
     for ask in (vae.evaluate, lambda s, _: vae.information(s), lambda s, _: vae.log_likelihood(s)):
         with pytest.raises(InputError, match="spectrum: got 3 features; expected 2"):
             ask(wide, 1.0)
+
+
+@pytest.mark.parametrize("size", [1e160, 1e300])
+def test_parameters_beyond_float64_are_refused_by_name(size):
+    spectrum = lv.Spectrum.from_eigenvalues([2.0, 1.0])
+    loud = lv.LinearVAE([[size, 1.0]], [1.0], [[size], [1.0]], 1.0)
+    for call in (
+        lambda: loud.evaluate(spectrum, 1.0),
+        lambda: loud.information(spectrum),
+        lambda: loud.log_likelihood(spectrum),
+    ):
+        with pytest.raises(InputError, match=r"parameters \(.*\): got values that lead beyond"):
+            call()
+
+
+def test_large_loadings_are_still_evaluated():
+    spectrum = lv.Spectrum.from_eigenvalues([2.0, 1.0])
+    # Along a loading d ≫ 1 the density falls like 1/d: ten times the loading costs log 10.
+    values = [
+        lv.LinearVAE([[1.0, 1.0]], [1.0], np.full((2, 1), size), 1.0).log_likelihood(spectrum)
+        for size in (1e152, 1e153)
+    ]
+    assert values[0] - values[1] == pytest.approx(np.log(10), rel=1e-9)
