@@ -360,7 +360,7 @@ CURVE_CLAIMS = (
     ),
     Claim(
         "gap",
-        "The excess of the optimum is 0, that of a model that ignores the data 1 of what it loses.",
+        "The normalised excess of the optimum is 0, that of a model that ignores the data is 1.",
         _gaps,
     ),
     Claim("calibrated", "The calibrated noise variance is optimal at its β.", _calibrated),
