@@ -49,15 +49,30 @@ class _Accumulator:
     def __init__(self, n_features: int) -> None:
         self.count = 0
         self.mean = np.zeros(n_features)
-        self.scatter = np.zeros((n_features, n_features))
         self._rest = np.zeros(n_features)  # true mean minus `mean`
+        self._trace = 0.0
+        self._products = np.zeros((n_features, n_features))
+        # Rank-one terms of the scatter, weight · v vᵀ, added up many at a time.
+        self._vectors: list[FloatArray] = []
+        self._weights: list[float] = []
         rows = max(1, _BLOCK_ENTRIES // n_features)
         # A last column of ones makes the product with itself carry the column sums.
         self._buffer = np.empty((rows, n_features + 1))
         self._buffer[:, -1] = 1.0
         # Scratch space, so that no block waits for fresh memory.
         self._product = np.empty((n_features + 1, n_features + 1))
-        self._spread = np.empty((n_features, n_features))
+
+    @property
+    def scatter(self) -> FloatArray:
+        """Sum of (x - mean)(x - mean)ᵀ over all rows so far."""
+        self._settle()
+        return self._products
+
+    def _settle(self) -> None:
+        if self._vectors:
+            vectors = np.stack(self._vectors)
+            self._products += (vectors.T * np.array(self._weights)) @ vectors
+            self._vectors, self._weights = [], []
 
     def add(self, chunk: NDArray[Any]) -> None:
         """Add the rows of a chunk, a block at a time."""
@@ -80,14 +95,17 @@ class _Accumulator:
         total = self.count + size
         step = off - self._rest
         # Scatter of a union = both scatters, each about its own mean, + the spread of the means.
-        means = np.stack([off, step])
-        weights = np.array([-size, self.count * (size / total)])
-        self.scatter += product[:-1, :-1]
-        self.scatter += np.matmul(means.T * weights, means, out=self._spread)
-        trace = float(np.trace(self.scatter))
-        if not _TINY_TRACE <= trace < np.inf:
+        self._products += product[:-1, :-1]
+        self._vectors += [off, step]
+        weights = [-size, self.count * (size / total)]
+        self._weights += weights
+        if len(self._vectors) >= 64:
+            self._settle()
+        self._trace += float(np.trace(product[:-1, :-1]))
+        self._trace += float(weights[0] * (off @ off) + weights[1] * (step @ step))
+        if not _TINY_TRACE <= self._trace < np.inf:
             varies = bool(centred.any() or (self.count and step.any()))
-            _refuse_under_and_overflow(trace, varies)
+            _refuse_under_and_overflow(self._trace, varies)
         self._rest += step * (size / total)
         rounded = self.mean + self._rest
         self._rest += self.mean - rounded
