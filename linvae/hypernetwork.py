@@ -339,7 +339,7 @@ class Hypernetwork:
             encoder=encoder,
             posterior_variance=check_no_underflow(posterior),
             decoder=decoder,
-            noise_variance=np.float64(self.noise_variance),  # type: ignore[arg-type]
+            noise_variance=np.asarray(self.noise_variance),
             encoder_offset=self.offset,
             decoder_offset=self.offset,
         )

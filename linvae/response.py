@@ -230,7 +230,7 @@ def decoder_given_encoder(
         encoder=matrix,
         posterior_variance=spread,
         decoder=decoder,
-        noise_variance=noise_variance,  # type: ignore[arg-type]
+        noise_variance=as_positive("noise_variance", noise_variance, "pass the decoder's σ²"),
         encoder_offset=offset,
         decoder_offset=spectrum.mean - decoder @ (matrix @ (spectrum.mean - offset)),
     )
