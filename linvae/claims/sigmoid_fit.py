@@ -38,7 +38,7 @@ class SigmoidFit:
 
 
 def posterior_excess(log_variance: FloatArray, log_beta: FloatArray) -> FloatArray:
-    r"""Excess objective of posterior variance c at β, all else optimal; λ = σ² = 1.
+    r"""Excess objective of posterior variance c at β, decoder and encoder optimal; λ = σ² = 1.
 
     .. math:: \tfrac{w}{2}\,[\,r - 1 - \log r\,],\quad r = c/\min(1,\beta),\ w = \beta
     """

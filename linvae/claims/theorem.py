@@ -102,7 +102,7 @@ def _sigmoid_impossible(setting: Setting, claim: Claim) -> Check:
         bound if bound <= two.worst_excess <= one.worst_excess else 0.0,
         _LEAST_SUP_EXCESS,
         "lower bound, for any number of gates, of the worst excess over β in [β₁/100, 10β₁] that "
-        "the posterior variance alone costs, in nats per unit of β₁ = "
+        "the posterior variance costs beside the optimal decoder, in nats per unit of β₁ = "
         f"{top:.3g}; the best found: {one.worst_excess:.2g} with one gate, {two.worst_excess:.2g} "
         "with two and with more; the printed theorem does not hold for the joint optimum",
     )
