@@ -2,8 +2,8 @@ r"""A lower bound that no product of sigmoid gates can beat (claim T1.c), for an
 
 With λ = σ² = 1 and x = log β, let c = e^f be a positive base times sigmoids of affine functions of
 x. The decoder is the optimal one: then the objective is a sum of a part in the encoder and a part
-in c, and the excess of c adds to any other. (A decoder re-optimised for this c may lower it.) Suppose
-this excess stays below ε for all x in [log 0.01, log 10]. Then
+in c, and the excess of c adds to any other. (A decoder re-optimised for this c may lower it.)
+Suppose this excess stays below ε for all x in [log 0.01, log 10]. Then
 
 1. at every x, f lies between t − l(x) and t + u(x), t = min(0, x), by inverting the excess;
 2. f is concave, so chords bound its slope: near 1 to the left of the critical β and near 0 to its
