@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from deep.comparison import Comparison, compare
+from deep.comparison.linear import Comparison, compare
 from deep.networks.linear import MultiRateLinearVAE
-from deep.training import Schedule, threads, train_linear
+from deep.training.exact import Schedule, threads, train_linear
 
 if TYPE_CHECKING:
     from linvae import Frontier, Spectrum

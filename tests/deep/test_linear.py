@@ -10,9 +10,9 @@ import pytest
 torch = pytest.importorskip("torch")
 
 import linvae as lv  # noqa: E402
-from deep.comparison import compare, read_off  # noqa: E402
+from deep.comparison.linear import compare, read_off  # noqa: E402
 from deep.networks.linear import MultiRateLinearVAE  # noqa: E402
-from deep.training import expected_terms  # noqa: E402
+from deep.training.exact import expected_terms  # noqa: E402
 from tests.tolerances import assert_close, tolerance  # noqa: E402
 
 N, K, RANGE = 7, 3, (0.05, 20.0)

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 import linvae as lv  # noqa: E402
 from deep import demo  # noqa: E402
 from deep.networks.linear import MultiRateLinearVAE  # noqa: E402
-from deep.training import Schedule, threads, train_linear  # noqa: E402
+from deep.training.exact import Schedule, threads, train_linear  # noqa: E402
 
 RANGE = (0.1, 20.0)
 VARIANCE = 1.0

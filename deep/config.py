@@ -1,0 +1,176 @@
+"""The settings of an experiment: typed, checked, saved with the run.
+
+Every section refuses unknown keys. ``load`` reads YAML; ``linvae train`` also takes
+``section.key=value`` on the command line. What each number means is said once, here.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+__all__ = [
+    "BetaConfig",
+    "DataConfig",
+    "DedicatedConfig",
+    "EvaluationConfig",
+    "ExperimentConfig",
+    "LikelihoodConfig",
+    "ModelConfig",
+    "OptimiserConfig",
+    "TrainingConfig",
+]
+
+GateName = Literal["none", "sigmoid", "sqrt_relu", "min_exp", "tanh", "affine", "film"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class DataConfig(_Section):
+    """What is learned from.
+
+    ``name`` is a data set of :mod:`deep.data` or ``file``; ``path`` a file or folder to read
+    instead of the download; ``spectrum`` the eigenvalues of a Gaussian source.
+    """
+
+    name: str = "digits"
+    path: str | None = None
+    key: str | None = None
+    limit: int | None = Field(default=None, ge=1)
+    spectrum: tuple[float, ...] | None = None
+
+
+class ModelConfig(_Section):
+    """The network. ``gated`` and ``ungated`` are patterns of layer names (fnmatch)."""
+
+    kind: Literal["linear", "mlp"] = "mlp"
+    latent_dim: int = Field(default=32, ge=1)
+    hidden: tuple[int, ...] = (400,)
+    activation: Literal["relu", "tanh", "gelu", "silu"] = "relu"
+    encoder_gate: GateName = "sigmoid"
+    posterior_gate: GateName = "min_exp"
+    decoder_gate: GateName = "sigmoid"
+    gated: tuple[str, ...] = ("*",)
+    ungated: tuple[str, ...] = ()
+    placement: Literal["before_norm", "after_norm"] = "before_norm"
+
+
+class LikelihoodConfig(_Section):
+    """p(x|z). ``noise_variance`` is σ² of ``gaussian``; ``levels`` of ``discretised_logistic``."""
+
+    kind: Literal["gaussian", "calibrated", "bernoulli", "discretised_logistic"] = "gaussian"
+    noise_variance: float = Field(default=1.0, gt=0)
+    levels: int = Field(default=256, ge=2)
+
+
+class BetaConfig(_Section):
+    """The weights of the rate.
+
+    ``draw``: one log-uniform β per ``batch``, per ``example``, or ``stratified`` over the batch;
+    ``constant`` is the β-VAE with ``value``. ``annealing`` multiplies β: ``linear`` from 0 to 1
+    over the first ``annealing_part`` of the training, ``cyclical`` the same in each of ``cycles``,
+    ``geometric`` from low/high to 1.
+    """
+
+    low: float = Field(default=0.01, gt=0)
+    high: float = Field(default=10.0, gt=0)
+    draw: Literal["batch", "example", "stratified", "constant"] = "stratified"
+    value: float = Field(default=1.0, gt=0)
+    annealing: Literal["none", "linear", "cyclical", "geometric"] = "none"
+    annealing_part: float = Field(default=0.3, gt=0, le=1)
+    cycles: int = Field(default=4, ge=1)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> BetaConfig:
+        if not self.low < self.high:
+            raise ValueError(f"got low = {self.low}, high = {self.high}; expected low < high; "
+                             "put the smallest β first")  # fmt: skip
+        return self
+
+
+class OptimiserConfig(_Section):
+    """Adam(W): linear warm-up over ``warmup`` of the steps, cosine to ``final`` × the rate.
+
+    ``gate_learning_rate`` is that of gates (and other vectors of a linear model); None: the same.
+    ``clip`` is the largest gradient norm.
+    """
+
+    name: Literal["adam", "adamw"] = "adam"
+    learning_rate: float = Field(default=1e-3, gt=0)
+    gate_learning_rate: float | None = Field(default=None, gt=0)
+    beta1: float = Field(default=0.9, ge=0, lt=1)
+    beta2: float = Field(default=0.999, ge=0, lt=1)
+    weight_decay: float = Field(default=0.0, ge=0)
+    warmup: float = Field(default=0.05, ge=0, lt=1)
+    final: float = Field(default=0.0, ge=0, le=1)
+    clip: float | None = Field(default=None, gt=0)
+
+
+class TrainingConfig(_Section):
+    """The loop. ``checkpoint_every`` and ``log_every`` count steps; None: about 20 and 200 a run.
+
+    ``sharpness`` of smoothed gates rises geometrically from first to last over ``rise`` of the
+    training; the last ``exact`` of it uses the exact gates. None: exact gates throughout.
+    """
+
+    epochs: int = Field(default=20, ge=1)
+    batch_size: int = Field(default=128, ge=1)
+    optimiser: OptimiserConfig = OptimiserConfig()
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    devices: int = Field(default=1, ge=1)
+    precision: Literal["32-true", "64-true", "bf16-mixed", "bf16-true"] = "32-true"
+    threads: int | None = Field(default=None, ge=1)
+    sharpness: tuple[float, float] | None = None
+    rise: float = Field(default=0.6, gt=0, le=1)
+    exact: float = Field(default=0.1, ge=0, le=1)
+    checkpoint_every: int | None = Field(default=None, ge=1)
+    log_every: int | None = Field(default=None, ge=1)
+    keep_last: int = Field(default=2, ge=1)
+    tensorboard: bool = False
+
+
+class EvaluationConfig(_Section):
+    """Where the curve is read: ``points`` β's, log-spaced over [low, high] of the β section.
+
+    ``noise_draws`` latents per sample; ``limit`` samples of the held-out split (None: all).
+    """
+
+    points: int = Field(default=10, ge=2)
+    noise_draws: int = Field(default=1, ge=1)
+    limit: int | None = Field(default=None, ge=1)
+    batch_size: int = Field(default=1000, ge=1)
+
+
+class DedicatedConfig(_Section):
+    """Separately trained β-VAEs beside the multi-rate one: ``points`` of them (0: none)."""
+
+    points: int = Field(default=10, ge=0)
+    annealing: Literal["none", "linear", "cyclical", "geometric"] = "none"
+    learning_rate: float | None = Field(default=None, gt=0)
+
+
+class ExperimentConfig(_Section):
+    """All of it. Saved as ``config.json`` in the folder of the run."""
+
+    name: str = Field(default="run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    title: str = ""
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0,), min_length=1)
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    likelihood: LikelihoodConfig = LikelihoodConfig()
+    beta: BetaConfig = BetaConfig()
+    training: TrainingConfig = TrainingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    dedicated: DedicatedConfig = DedicatedConfig()
+
+    def with_changes(self, **sections: Any) -> ExperimentConfig:
+        """Return a checked copy; sections are mappings of the keys to change, or new values."""
+        plain = self.model_dump()
+        for name, change in sections.items():
+            old = plain.get(name)
+            nested = isinstance(old, dict) and isinstance(change, dict)
+            plain[name] = {**old, **change} if nested else change
+        return ExperimentConfig.model_validate(plain)

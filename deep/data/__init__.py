@@ -1,0 +1,1 @@
+"""Where samples come from: files, the web, Gaussian sources; and how they reach a training step."""

@@ -1,0 +1,77 @@
+"""Batches as a function of the step, so that a resumed run sees what the uninterrupted one saw."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from deep._checks import fail
+from deep.errors import DataError
+from deep.randomness import generator
+
+__all__ = ["Batches", "TensorBatches"]
+
+
+class Batches(Protocol):
+    """A source of training samples."""
+
+    sample_shape: tuple[int, ...]
+
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Number of steps that make an epoch."""
+        ...
+
+    def batch(self, step: int, batch_size: int, seed: int) -> Tensor:
+        """Samples (batch_size, ...) of a step counted from 0; a pure function of its arguments."""
+        ...
+
+
+class TensorBatches:
+    """Samples in memory, in a new random order each epoch; the last partial batch is left out.
+
+    Parameters
+    ----------
+    samples : Tensor (N, ...)
+        uint8 tensors are divided by 255 batch by batch, others are taken as they are.
+    dtype : torch.dtype
+        Of the batches.
+
+    Raises
+    ------
+    DataError
+        An empty tensor.
+    """
+
+    def __init__(self, samples: Tensor, *, dtype: torch.dtype = torch.float32) -> None:
+        if samples.ndim < 2 or samples.shape[0] == 0:
+            fail("samples", f"shape {tuple(samples.shape)}", "(N, ...) with N >= 1",
+                 "pass one row per sample", DataError)  # fmt: skip
+        self._samples = samples
+        self._dtype = dtype
+        self._order: tuple[tuple[int, int], Tensor] | None = None  # a cache, not a state
+        self.sample_shape = tuple(samples.shape[1:])
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Number of full batches; 1 when the batch size exceeds the number of samples."""
+        return max(1, len(self._samples) // batch_size)
+
+    def batch(self, step: int, batch_size: int, seed: int) -> Tensor:
+        """Samples of a step; see :class:`Batches`."""
+        epoch, place = divmod(step, self.steps_per_epoch(batch_size))
+        start = place * batch_size
+        chosen = self._samples[self._permutation(epoch, seed)[start : start + batch_size]]
+        if chosen.dtype == torch.uint8:
+            return chosen.to(self._dtype).div_(255)
+        return chosen.to(self._dtype)
+
+    def _permutation(self, epoch: int, seed: int) -> Tensor:
+        if self._order is None or self._order[0] != (epoch, seed):
+            draws = generator(seed, "order", epoch)
+            order = torch.randperm(len(self._samples), generator=draws)
+            self._order = ((epoch, seed), order)
+        return self._order[1]

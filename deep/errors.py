@@ -1,0 +1,36 @@
+"""Every exception and warning that deep raises on purpose."""
+
+from __future__ import annotations
+
+__all__ = [
+    "CheckpointError",
+    "ConfigError",
+    "DataError",
+    "DeepWarning",
+    "DivergenceError",
+    "InputError",
+]
+
+
+class InputError(ValueError):
+    """A value deep cannot work with; the message says got, expected and remedy."""
+
+
+class ConfigError(InputError):
+    """A configuration with an unknown key, a value of the wrong kind or two that do not fit."""
+
+
+class DataError(InputError):
+    """Data that are missing, truncated, mislabelled, too large or cannot be downloaded."""
+
+
+class CheckpointError(InputError):
+    """A checkpoint that is incomplete, altered, or of another run."""
+
+
+class DivergenceError(RuntimeError):
+    """Training left the finite numbers or ran away; the message says where and what is saved."""
+
+
+class DeepWarning(UserWarning):
+    """Base of the warnings deep raises."""

@@ -1,0 +1,1 @@
+"""What is minimised: one definition of rate and distortion per likelihood, weighted by β."""

@@ -1,0 +1,1 @@
+"""Training: exact on a covariance for linear networks, stochastic for all."""
