@@ -33,7 +33,8 @@ class DataConfig(_Section):
     """What is learned from.
 
     ``name`` is a data set of :mod:`deep.data` or ``file``; ``path`` a file or folder to read
-    instead of the download; ``spectrum`` the eigenvalues of a Gaussian source.
+    instead of the download; ``spectrum`` the eigenvalues of a Gaussian source. ``binarise`` draws
+    grey pixels as 0 or 1: anew at every step of the training, once for held-out splits.
     """
 
     name: str = "digits"
@@ -41,10 +42,15 @@ class DataConfig(_Section):
     key: str | None = None
     limit: int | None = Field(default=None, ge=1)
     spectrum: tuple[float, ...] | None = None
+    binarise: bool = False
 
 
 class ModelConfig(_Section):
-    """The network. ``gated`` and ``ungated`` are patterns of layer names (fnmatch)."""
+    """The network. ``gated`` and ``ungated`` are patterns of layer names (fnmatch).
+
+    ``whitening``: the linear network reads the data in coordinates of about equal variance, which
+    changes no function it can compute, only how fast it learns.
+    """
 
     kind: Literal["linear", "mlp"] = "mlp"
     latent_dim: int = Field(default=32, ge=1)
@@ -56,6 +62,7 @@ class ModelConfig(_Section):
     gated: tuple[str, ...] = ("*",)
     ungated: tuple[str, ...] = ()
     placement: Literal["before_norm", "after_norm"] = "before_norm"
+    whitening: bool = True
 
 
 class LikelihoodConfig(_Section):
@@ -145,9 +152,13 @@ class EvaluationConfig(_Section):
 
 
 class DedicatedConfig(_Section):
-    """Separately trained β-VAEs beside the multi-rate one: ``points`` of them (0: none)."""
+    """Separately trained β-VAEs beside the multi-rate one: ``points`` of them (0: none).
+
+    ``seeds``: for so many of the seeds (None: all).
+    """
 
     points: int = Field(default=10, ge=0)
+    seeds: int | None = Field(default=None, ge=1)
     annealing: Literal["none", "linear", "cyclical", "geometric"] = "none"
     learning_rate: float | None = Field(default=None, gt=0)
 

@@ -11,7 +11,7 @@ from deep._checks import fail
 from deep.errors import DataError
 from deep.randomness import generator
 
-__all__ = ["Batches", "TensorBatches"]
+__all__ = ["Batches", "TensorBatches", "to_scale"]
 
 
 class Batches(Protocol):
@@ -28,13 +28,19 @@ class Batches(Protocol):
         ...
 
 
+def to_scale(samples: Tensor, dtype: torch.dtype) -> Tensor:
+    """Samples on the scale that networks see: uint8 as x/255, bool as 0 and 1, others as is."""
+    scaled = samples.to(dtype)
+    return scaled.div_(255) if samples.dtype == torch.uint8 else scaled
+
+
 class TensorBatches:
     """Samples in memory, in a new random order each epoch; the last partial batch is left out.
 
     Parameters
     ----------
     samples : Tensor (N, ...)
-        uint8 tensors are divided by 255 batch by batch, others are taken as they are.
+        As stored; put on the scale of :func:`to_scale` batch by batch.
     dtype : torch.dtype
         Of the batches.
 
@@ -65,9 +71,7 @@ class TensorBatches:
         epoch, place = divmod(step, self.steps_per_epoch(batch_size))
         start = place * batch_size
         chosen = self._samples[self._permutation(epoch, seed)[start : start + batch_size]]
-        if chosen.dtype == torch.uint8:
-            return chosen.to(self._dtype).div_(255)
-        return chosen.to(self._dtype)
+        return to_scale(chosen, self._dtype)
 
     def _permutation(self, epoch: int, seed: int) -> Tensor:
         if self._order is None or self._order[0] != (epoch, seed):
