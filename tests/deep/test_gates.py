@@ -32,8 +32,14 @@ def test_exact_gates_equal_those_of_the_theory(name):
     assert_close(got, hypernetwork.GATES[name](X), "rounding", scale=1.0)
 
 
-def test_both_packages_know_the_same_gates():
-    assert gates.GATES.keys() == hypernetwork.GATES.keys()
+def test_both_packages_know_the_gates_of_the_theory():
+    assert gates.GATES.keys() == {*hypernetwork.GATES, "tanh", "affine"}
+
+
+def test_other_gates_equal_their_formulas():
+    x = torch.tensor(X)
+    assert_close(gates.GATES["tanh"](x, math.inf).numpy(), np.tanh(X), "rounding", scale=1.0)
+    assert_close(gates.GATES["affine"](x, 3.0).numpy(), 1 + X, "rounding", scale=1 + abs(X))
 
 
 @pytest.mark.parametrize("sharpness", [0.5, 1.0, 20.0, math.inf])
@@ -127,6 +133,130 @@ def test_row_gates_keep_their_own_parameters():
     assert rows.bias.tolist() == [0.5, -1.0]
     values = rows(torch.tensor([[0.0], [2.0], [1.0]]))
     assert values.shape == (3, 1, 2)
+
+
+@pytest.mark.parametrize("sharpness", [1.0, 20.0, math.inf])
+@pytest.mark.parametrize("kind", gates.KINDS)
+def test_banks_start_as_the_identity_and_are_alive(kind, sharpness):
+    bank = gates.GateBank(3, kind, like=torch.zeros(1, dtype=torch.float64))
+    t = torch.linspace(-4, 4, 5, dtype=torch.float64)
+    scale, shift = bank(t, sharpness)
+    for part, neutral in ((scale, 1.0), (shift, 0.0)):
+        if part is not None:
+            assert part.shape == (5, 3)
+            assert_close(part.detach().numpy(), np.full((5, 3), neutral), "rounding", scale=1.0)
+    # Alive at the start, at every sharpness: a unit of the bias moves each gate by over 5 %.
+    gate_of(bank, t, sharpness).mean(0).sum().backward()
+    assert (bank.bias.grad.reshape(-1, 3)[0].abs() > 0.05).all()
+    bank.zero_grad()
+    gate_of(bank, t[-1:], sharpness).sum().backward()
+    assert (bank.slope.grad.reshape(-1, 3)[0].abs() > 0.2).all()
+
+
+def gate_of(bank, t, sharpness=math.inf):
+    """The scale, or the shift where there is no scale."""
+    scale, shift = bank(t, sharpness)
+    return shift if scale is None else scale
+
+
+@pytest.mark.parametrize("kind", ["sigmoid", "sqrt_relu", "min_exp", "tanh"])
+def test_banks_are_gates_of_an_affine_map_up_to_a_constant(kind):
+    bank = gates.GateBank(4, kind, like=torch.zeros(1, dtype=torch.float64))
+    w, b = np.array([0.5, -1.0, 2.0, 0.0]), np.array([-2.0, -0.3, -0.1, -1.0])
+    with torch.no_grad():
+        bank.slope.copy_(torch.tensor(w))
+        bank.bias.copy_(torch.tensor(b))
+    t = np.array([-1.0, 0.0, 2.0])
+    got = gate_of(bank, torch.tensor(t)).detach().numpy()
+    known = {**hypernetwork.GATES, "tanh": np.tanh}[kind](w * t[:, None] + b)
+    ratio = got[known != 0] / known[known != 0]
+    assert_close(ratio, np.full_like(ratio, ratio[0]), "rounding")
+    assert (got[known == 0] == 0).all()
+
+
+@pytest.mark.parametrize("sharpness", [1.0, 20.0, math.inf])
+@pytest.mark.parametrize("name", ["sigmoid", "min_exp"])
+def test_log_banks_are_logarithms_and_do_not_underflow(name, sharpness):
+    like = torch.zeros(1, dtype=torch.float64)
+    multiplied, added = (
+        gates.GateBank(1, name, like=like),
+        gates.GateBank(1, f"log_{name}", like=like),
+    )
+    for bank in (multiplied, added):
+        torch.nn.init.constant_(bank.slope, 1.0)
+    t = torch.tensor([-30.0, -1.0, 0.0, 5.0], dtype=torch.float64)
+    logs = gate_of(added, t, sharpness).detach().numpy()
+    assert_close(logs, np.log(gate_of(multiplied, t, sharpness).detach().numpy()), "exact", scale=1)
+    far = gate_of(added, torch.tensor([-5000.0], dtype=torch.float64), sharpness)
+    far.sum().backward()
+    assert -5001 < far.item() < -4990
+    assert added.bias.grad.item() == pytest.approx(1)
+
+
+def test_film_is_affine_in_both_parts():
+    bank = gates.GateBank(2, "film", like=torch.zeros(1, dtype=torch.float64))
+    with torch.no_grad():
+        bank.slope.copy_(torch.tensor([[1.0, 2.0], [3.0, 4.0]], dtype=torch.float64))
+        bank.bias.copy_(torch.tensor([[0.1, 0.2], [0.3, 0.4]], dtype=torch.float64))
+    scale, shift = bank(torch.tensor([0.5], dtype=torch.float64))
+    assert_close(scale.detach().numpy(), [[1.6, 2.2]], "rounding")
+    assert_close(shift.detach().numpy(), [[1.8, 2.4]], "rounding")
+
+
+def test_drawn_slopes_need_a_generator_and_come_from_it():
+    with pytest.raises(ValueError, match=r"slope_std: got 1.0; expected .*generator"):
+        gates.GateBank(2, "sigmoid", slope_std=1.0)
+    with pytest.raises(ValueError, match="slope_std: got -1"):
+        gates.GateBank(2, "sigmoid", slope_std=-1)
+    state = torch.random.get_rng_state()
+    banks = [
+        gates.GateBank(500, "sigmoid", slope_std=2.0, generator=torch.Generator().manual_seed(seed))
+        for seed in (3, 3, 4)
+    ]
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert torch.equal(banks[0].slope, banks[1].slope)
+    assert not torch.equal(banks[0].slope, banks[2].slope)
+    # Standard error of a standard deviation of 500 normals: 2/sqrt(1000) = 0.063.
+    assert abs(banks[0].slope.std().item() - 2) < 5 * 0.063
+
+
+def test_input_is_log_beta_standardised_over_the_range():
+    # Against the moments of a fine uniform grid of log β.
+    low, high = 0.01, 10.0
+    logs = np.linspace(math.log(low), math.log(high), 200_001)
+    want = (math.log(0.3) - logs.mean()) / logs.std()
+    inputs = gates.BetaInput.of_range((low, high))
+    like = torch.zeros(1, dtype=torch.float64)
+    assert inputs(0.3, like).item() == pytest.approx(want, rel=1e-4)
+    ends = inputs(torch.tensor([low, high, 10 * high], dtype=torch.float64), like)
+    assert_close(ends[:2].numpy(), [-math.sqrt(3), math.sqrt(3)], "rounding")
+    assert ends[2] > 2  # outside the range is legal
+
+
+def test_input_has_the_shape_of_beta_and_the_dtype_asked_for():
+    inputs = gates.BetaInput.of_range((0.01, 10.0))
+    assert inputs(1, torch.zeros(1)).dtype == torch.float32
+    assert inputs(np.float64(2.0), torch.zeros(1, dtype=torch.float64)).shape == ()
+    assert inputs(torch.tensor([1, 2]), torch.zeros(1)).shape == (2,)
+    one, two = inputs(0.7, torch.zeros(1)), inputs(torch.tensor(0.7), torch.zeros(1))
+    assert_close(one.numpy(), two.numpy(), "stored", "float32", scale=1.0)
+
+
+@pytest.mark.parametrize("bad", [0.0, -1.0, math.nan, math.inf])
+def test_beta_must_be_positive_and_finite(bad):
+    inputs = gates.BetaInput.of_range((0.01, 10.0))
+    for beta in (bad, torch.tensor(bad), torch.tensor([1.0, bad, 2.0])):
+        with pytest.raises(ValueError, match=r"beta: got values from .*; expected finite"):
+            inputs(beta, torch.zeros(1))
+    # Values cannot be looked at under vmap: NaN marks the bad one and only that.
+    seen = torch.func.vmap(lambda b: inputs(b, torch.zeros(1)))(torch.tensor([1.0, bad]))
+    assert torch.isnan(seen).tolist() == [False, True]
+
+
+@pytest.mark.parametrize("bad", [(1.0, 1.0), (0.0, 1.0), (2.0, 1.0), (1.0, math.inf)])
+def test_the_range_must_be_one(bad):
+    with pytest.raises(ValueError, match="beta_range"):
+        gates.BetaInput.of_range(bad)
 
 
 def test_import_has_no_side_effects():

@@ -1,0 +1,135 @@
+"""Variational autoencoders from any encoder and decoder, plain and multi-rate."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from deep._checks import fail
+from deep.conversion import multi_rate
+from deep.networks.base import VAEOutput
+
+__all__ = ["VAE", "MultiRateVAE"]
+
+# Log-variances are held within ±60: e^60 is finite in every precision but float16, and no
+# distribution this wide or narrow is meant.
+_WIDEST = 60.0
+
+
+class VAE(nn.Module):
+    r"""Autoencoder with a Gaussian posterior; it takes β and ignores it.
+
+    .. math:: q(z|x) = N(m(x),\, \mathrm{diag}\, e^{v(x)}), \qquad z = m + e^{v/2} \epsilon
+
+    Parameters
+    ----------
+    encoder : nn.Module
+        From samples (N, ...) to a pair (mean, log-variance), each (N, k).
+    decoder : nn.Module
+        From latents (N, k) to what the likelihood reads, of the shape of the samples.
+    latent_dim : int
+        k >= 1.
+
+    Raises
+    ------
+    InputError
+        k < 1; on a call: an encoder that gives other shapes, noise of another shape.
+    """
+
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, latent_dim: int) -> None:
+        super().__init__()
+        if latent_dim < 1:
+            fail("latent_dim", latent_dim, "an integer >= 1", "use at least one latent")
+        self.encoder = encoder
+        self.decoder = decoder
+        self.latent_dim = latent_dim
+
+    def forward(
+        self,
+        samples: Tensor,
+        beta: Tensor | float = 1.0,
+        *,
+        noise: Tensor | None = None,
+        sharpness: float = math.inf,
+    ) -> VAEOutput:
+        """Encode, draw, decode; see :class:`deep.networks.base.VAENetwork`."""
+        mean, log_variance = self.encode(samples)
+        latents = mean
+        if noise is not None:
+            if noise.shape != mean.shape:
+                fail("noise", f"shape {tuple(noise.shape)}", f"{tuple(mean.shape)}",
+                     "draw one number per latent")  # fmt: skip
+            latents = torch.addcmul(mean, torch.exp(0.5 * log_variance), noise)
+        return VAEOutput(mean, log_variance, self.decode(latents))
+
+    def encode(
+        self, samples: Tensor, beta: Tensor | float = 1.0, *, sharpness: float = math.inf
+    ) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of q(z|x), each (N, k)."""
+        mean, log_variance = self.encoder(samples)
+        wanted = (len(samples), self.latent_dim)
+        for name, part in (("mean", mean), ("log-variance", log_variance)):
+            if part.shape != wanted:
+                fail(f"the encoder's {name}", f"shape {tuple(part.shape)}", f"{wanted}",
+                     "return a pair of tensors (N, k)")  # fmt: skip
+        return mean, torch.clamp(log_variance, -_WIDEST, _WIDEST)
+
+    def decode(
+        self, latents: Tensor, beta: Tensor | float = 1.0, *, sharpness: float = math.inf
+    ) -> Tensor:
+        """Parameters of p(x|z) for latents (N, k)."""
+        decoded: Tensor = self.decoder(latents)
+        return decoded
+
+
+class MultiRateVAE(nn.Module):
+    """A VAE for all β in a range: a :class:`VAE` with gates.
+
+    Parameters
+    ----------
+    vae : VAE
+        Its layers are named ``encoder.…`` and ``decoder.…`` in the patterns.
+    beta_range, options
+        As for :func:`deep.conversion.multi_rate`.
+
+    Attributes
+    ----------
+    network : MultiRate
+        The gated VAE.
+    """
+
+    def __init__(self, vae: VAE, *, beta_range: tuple[float, float], **options: Any) -> None:
+        super().__init__()
+        self.network = multi_rate(vae, beta_range=beta_range, **options)
+        self.latent_dim = vae.latent_dim
+
+    def forward(
+        self,
+        samples: Tensor,
+        beta: Tensor | float,
+        *,
+        noise: Tensor | None = None,
+        sharpness: float = math.inf,
+    ) -> VAEOutput:
+        """Encode, draw, decode at β; see :class:`deep.networks.base.VAENetwork`."""
+        output: VAEOutput = self.network(samples, noise=noise, beta=beta, sharpness=sharpness)
+        return output
+
+    def encode(
+        self, samples: Tensor, beta: Tensor | float, *, sharpness: float = math.inf
+    ) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of q(z|x) at β, each (N, k)."""
+        with self.network.at(beta, sharpness) as vae:
+            encoded: tuple[Tensor, Tensor] = vae.encode(samples)
+            return encoded
+
+    def decode(
+        self, latents: Tensor, beta: Tensor | float, *, sharpness: float = math.inf
+    ) -> Tensor:
+        """Parameters of p(x|z) at β for latents (N, k)."""
+        with self.network.at(beta, sharpness) as vae:
+            decoded: Tensor = vae.decode(latents)
+            return decoded
