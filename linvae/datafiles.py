@@ -8,6 +8,7 @@ import math
 import os
 import secrets
 import stat
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -184,7 +185,7 @@ def _npy_header(file: IO[bytes], name: str) -> tuple[np.dtype[Any], int, int]:
         }[version]
         shape, _, dtype = read(file)
         return dtype, file.tell(), math.prod(shape) * dtype.itemsize
-    except (ValueError, KeyError, SyntaxError, TypeError, EOFError) as error:
+    except (ValueError, KeyError, SyntaxError, TypeError, EOFError, tokenize.TokenError) as error:
         refuse_corrupt(name, error)
 
 

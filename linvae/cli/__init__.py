@@ -12,6 +12,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from typing import Any
 
 from linvae import __version__
@@ -21,6 +22,8 @@ from . import arguments, console
 
 __all__ = ["VERBS", "Verb", "main"]
 
+# Other packages add verbs here, as objects with the attributes of a Verb.
+_GROUP = "linvae.verbs"
 _EPILOG = "Exit codes: 0 fine, 1 a claim fails, 2 bad input."
 
 
@@ -128,13 +131,19 @@ def _parser() -> argparse.ArgumentParser:
                     "Rates and distortions are in nats.")  # fmt: skip
     parser.add_argument("--version", action="version", version=f"linvae {__version__}")
     verbs = parser.add_subparsers(metavar="VERB", dest="verb")
-    for name, verb in VERBS.items():
+    for name, verb in {**VERBS, **_announced()}.items():
         sub = verbs.add_parser(
             name, help=verb.summary, epilog=_EPILOG,
             description=verb.summary[0].upper() + verb.summary[1:] + ".")  # fmt: skip
         verb.add_options(sub)
         sub.set_defaults(run=verb.run, parser=sub)
     return parser
+
+
+def _announced() -> dict[str, Verb]:
+    """Verbs of other installed packages; they cannot take the place of those here."""
+    found = entry_points(group=_GROUP)
+    return {e.name: e.load() for e in found if e.name not in VERBS}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -191,7 +200,7 @@ def _run(argv: Sequence[str] | None) -> int:
     except SystemExit as end:  # --help and --version
         return int(end.code or 0)
     if options.verb is None:
-        parser.error(f"got no verb; expected one of {', '.join(VERBS)}")
+        parser.error(f"got no verb; expected one of {', '.join({**VERBS, **_announced()})}")
     run: Callable[[argparse.Namespace], int] = options.run
     return run(options)
 

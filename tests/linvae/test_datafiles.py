@@ -104,6 +104,7 @@ def test_npy_header_of_nonsense(tmp_path: Path) -> None:
         (b"(2, 3)", b"(-2,3)"),
         (b"\x01\x00", b"\x03\x00"),
         (b"\x01\x00", b"\x09\x00"),
+        (b"}", b"{"),
     ):
         (tmp_path / "x.npy").write_bytes(whole.replace(old, new, 1))
         refused(tmp_path / "x.npy")

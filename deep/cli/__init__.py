@@ -1,0 +1,105 @@
+"""The verbs that train: ``linvae train | evaluate | compare``.
+
+Declared here without loading torch, so that the other verbs and ``--help`` stay quick; the work is
+in :mod:`deep.cli.commands`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib.util import find_spec
+
+from deep.errors import DivergenceError, InputError
+from linvae.cli import Verb, arguments
+from linvae.errors import InputError as LinvaeInputError
+
+__all__ = ["COMPARE", "EVALUATE", "TRAIN"]
+
+_NEEDED = ("torch", "lightning_fabric", "safetensors", "pydantic", "yaml", "pooch")
+_SETTINGS = "name of a preset (see --list) or a YAML file"
+
+
+def _settings_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("settings", metavar="SETTINGS", nargs="?", help=_SETTINGS)
+    parser.add_argument("--list", action="store_true", help="list the presets and stop")
+    parser.add_argument("--set", metavar="KEY=VALUE", nargs="+", action="extend", default=[],
+        help="change single settings, for example training.epochs=5 data.path=FOLDER")  # fmt: skip
+    parser.add_argument("--show", action="store_true",
+        help="print the settings as YAML, checked and complete, and stop")  # fmt: skip
+
+
+def _train_options(parser: argparse.ArgumentParser) -> None:
+    _settings_options(parser)
+    parser.add_argument("--output", metavar="DIR",
+        help="folder of the run (default: runs/NAME/seed-S/multi-rate)")  # fmt: skip
+    parser.add_argument("--seed", metavar="S", type=int, help="default: the first of the settings")
+    parser.add_argument("--dedicated", metavar="B", type=arguments.positive,
+        help="train the network without gates for this β alone")  # fmt: skip
+    parser.add_argument("--resume", action="store_true",
+        help="go on from the last checkpoint in the folder")  # fmt: skip
+    arguments.add_common_options(parser, plot=False)
+
+
+def _evaluate_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", metavar="DIR", help="folder of a finished run")
+    parser.add_argument("--beta", metavar="B", nargs="+", type=arguments.betas_of,
+        help="numbers > 0 and ranges LOW:HIGH:COUNT (default: those of the run)")  # fmt: skip
+    parser.add_argument("--find-rate", metavar="R", type=arguments.nonnegative,
+        help="find the β with this rate in nats")  # fmt: skip
+    parser.add_argument("--find-distortion", metavar="D", type=arguments.real,
+        help="find the β with this distortion in nats")  # fmt: skip
+    parser.add_argument("--split", choices=("train", "valid", "test"), default="test")
+    parser.add_argument("--importance-samples", metavar="K", type=int, default=0,
+        help="also bound −log p(x) with K importance samples per x")  # fmt: skip
+    arguments.add_common_options(parser, plot=False)
+
+
+def _compare_options(parser: argparse.ArgumentParser) -> None:
+    _settings_options(parser)
+    parser.add_argument("--runs", metavar="DIR", default="runs",
+        help="folder for the trained networks; finished ones in it are not trained again "
+             "(default: runs)")  # fmt: skip
+    parser.add_argument("--output", metavar="DIR", default="results",
+        help="folder for NAME.json and NAME.png (default: results)")  # fmt: skip
+    arguments.add_common_options(parser, plot=False)
+
+
+def _guarded(name: str, options: argparse.Namespace) -> int:
+    """Load the work, run it, and turn deep's foreseen errors into those of the command line."""
+    missing = [module for module in _NEEDED if find_spec(module) is None]
+    if missing:
+        raise LinvaeInputError(
+            f"linvae {options.verb}: got no {', '.join(missing)}; expected the packages that "
+            "train; install them with: pip install 'linvae[deep]'"
+        )
+    from deep.cli import commands
+
+    try:
+        code: int = getattr(commands, name)(options)
+    except InputError as error:
+        raise LinvaeInputError(str(error)) from error
+    except DivergenceError as error:
+        print("linvae: error:", " ".join(str(error).split()), file=sys.stderr)
+        return 1
+    return code
+
+
+def _train(options: argparse.Namespace) -> int:
+    return _guarded("train_command", options)
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    return _guarded("evaluate_command", options)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    return _guarded("compare_command", options)
+
+
+TRAIN = Verb("train one network for all β, or for one", _train_options, _train)
+EVALUATE = Verb("rate and distortion of a trained network at any β", _evaluate_options, _evaluate)
+COMPARE = Verb(
+    "a whole experiment: train, evaluate, hold against the optimum and dedicated β-VAEs",
+    _compare_options, _compare,
+)  # fmt: skip

@@ -1,0 +1,252 @@
+"""One run: from settings to a trained network in a folder, and back from the folder.
+
+A run trains either the multi-rate network of its settings or, where ``beta.draw`` is ``constant``,
+the same network without gates for one β: the dedicated β-VAE it is compared with, at the same
+budget. The folder alone is enough to evaluate a run or to go on with it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from deep._checks import fail
+from deep.config import ExperimentConfig
+from deep.data.batches import Batches
+from deep.data.load import DataSet, Split, batches_from, load_dataset, source_from
+from deep.errors import CheckpointError
+from deep.networks.linear import MultiRateLinearVAE
+from deep.networks.mlp import mlp_from_config
+from deep.objectives.elbo import RateDistortionObjective, objective_from
+from deep.randomness import generator
+from deep.settings import as_plain, checked
+from deep.training.checkpoints import load_weights
+from deep.training.loop import FitResult, fit
+
+if TYPE_CHECKING:
+    from linvae import Spectrum
+
+__all__ = [
+    "Material",
+    "Run",
+    "dedicated_settings",
+    "is_multi_rate",
+    "load_run",
+    "run_name",
+    "train_run",
+]
+
+Progress = Callable[[int, int], None]
+
+_FLAT = ("linear", "mlp")  # networks that see vectors
+
+
+@dataclass(frozen=True)
+class Material:
+    """The data of an experiment, loaded once and used by all its runs.
+
+    Attributes
+    ----------
+    config : ExperimentConfig
+    """
+
+    config: ExperimentConfig
+    _splits: dict[str, DataSet] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the networks compute in, apart from mixed precision."""
+        return torch.float64 if self.config.training.precision == "64-true" else torch.float32
+
+    def split(self, name: Split) -> DataSet:
+        """Samples of a split."""
+        if name not in self._splits:
+            data = load_dataset(self.config.data, split=name)
+            self._splits[name] = data.flattened() if self.config.model.kind in _FLAT else data
+        return self._splits[name]
+
+    @cached_property
+    def batches(self) -> Batches:
+        """What training draws from."""
+        source = source_from(self.config.data)
+        if source is not None:
+            return source.to(self.dtype)
+        return batches_from(self.split("train"), dtype=self.dtype)
+
+    @cached_property
+    def spectrum(self) -> Spectrum:
+        """Mean and covariance: of the source where there is one, else of the training samples."""
+        source = source_from(self.config.data)
+        return self.split("train").spectrum() if source is None else source.spectrum
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A trained network with what it was trained by.
+
+    Attributes
+    ----------
+    config : ExperimentConfig
+    seed : int
+    network : nn.Module
+        As :class:`deep.networks.base.VAENetwork`.
+    objective : RateDistortionObjective
+        Its likelihood may have been trained.
+    result : FitResult or None
+        None for a run that was loaded.
+    """
+
+    config: ExperimentConfig
+    seed: int
+    network: nn.Module
+    objective: RateDistortionObjective
+    result: FitResult | None = None
+
+    @property
+    def n_parameters(self) -> int:
+        """Trained numbers of the network."""
+        return sum(p.numel() for p in self.network.parameters())
+
+
+def is_multi_rate(config: ExperimentConfig) -> bool:
+    """Whether the settings train for a range of β or for one."""
+    return config.beta.draw != "constant"
+
+
+def dedicated_settings(config: ExperimentConfig, beta: float) -> ExperimentConfig:
+    """Settings of the β-VAE of one β beside a multi-rate network, at the same budget."""
+    other = config.dedicated
+    training = config.training.model_dump()
+    training["sharpness"] = None  # no gates
+    if other.learning_rate is not None:
+        training["optimiser"]["learning_rate"] = other.learning_rate
+    change = {"draw": "constant", "value": beta, "annealing": other.annealing}
+    return config.with_changes(beta=change, training=training)
+
+
+def run_name(config: ExperimentConfig, seed: int) -> str:
+    """Folder of a run below that of its experiment."""
+    kind = "multi-rate" if is_multi_rate(config) else f"beta-{config.beta.value:.6g}"
+    return f"seed-{seed}/{kind}"
+
+
+def train_run(
+    config: ExperimentConfig,
+    material: Material,
+    *,
+    seed: int,
+    folder: Path | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Run:
+    """Train the network of the settings.
+
+    Parameters
+    ----------
+    config : ExperimentConfig
+    material : Material
+        Its data; shared between runs.
+    seed : int
+        Of the initial weights, the order of the data, the β's and the latents.
+    folder : Path, optional
+        For checkpoints, history, settings and weights.
+    resume : bool
+        Go on from what the folder holds; a finished run is only loaded.
+    progress : callable(done, total), optional
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    InputError, DivergenceError
+        As :func:`deep.training.loop.fit`.
+    """
+    network = _network(config, material, seed)
+    objective = objective_from(config)
+    result = fit(
+        network,
+        objective,
+        material.batches,
+        config.training,
+        seed=seed,
+        folder=folder,
+        resume=resume,
+        config={"settings": as_plain(config), "seed": seed},
+        progress=progress,
+    )
+    return Run(config, seed, network, objective, result)
+
+
+def load_run(folder: Path) -> tuple[Run, Material]:
+    """Load a finished run from its folder.
+
+    Raises
+    ------
+    CheckpointError
+        No run, an unfinished one, or damaged files.
+    """
+    path = Path(folder) / "config.json"
+    try:
+        content: Any = json.loads(path.read_bytes())
+        settings, seed = content["settings"], int(content["seed"])
+    except OSError as error:
+        fail("run", f"{str(folder)!r} ({error.strerror})", "the folder of a run",
+             "name what --output of linvae train named", CheckpointError)  # fmt: skip
+    except (ValueError, TypeError, KeyError):
+        fail("run", f"{str(path)!r}, which is damaged", "the settings of a run",
+             "train again in another folder", CheckpointError)  # fmt: skip
+    config = checked(settings, str(path))
+    material = Material(config)
+    network = _network(config, material, seed)
+    objective = objective_from(config)
+    load_weights(folder, network)
+    if any(True for _ in objective.parameters()):
+        load_weights(folder, objective, part="objective")
+    return Run(config, seed, network, objective), material
+
+
+def _network(config: ExperimentConfig, material: Material, seed: int) -> nn.Module:
+    draws = generator(seed, "weights")
+    span = (config.beta.low, config.beta.high)
+    if config.model.kind == "linear":
+        return _linear(config, material, draws, span)
+    return mlp_from_config(
+        config.model,
+        material.batches.sample_shape,
+        generator=draws,
+        beta_range=span if is_multi_rate(config) else None,
+        dtype=material.dtype,
+    )
+
+
+def _linear(
+    config: ExperimentConfig,
+    material: Material,
+    draws: torch.Generator,
+    span: tuple[float, float],
+) -> MultiRateLinearVAE:
+    model, spectrum, gated = config.model, material.spectrum, is_multi_rate(config)
+    n = spectrum.n_features
+    spread = math.sqrt(spectrum.total_variance / n)
+    return MultiRateLinearVAE(
+        n,
+        model.latent_dim,
+        beta_range=span,
+        generator=draws,
+        mean=torch.tensor(spectrum.mean, dtype=material.dtype),
+        scale=spread if spread > 0 else 1.0,
+        encoder_gate=model.encoder_gate if gated else "none",
+        posterior_gate=model.posterior_gate if gated else "none",
+        decoder_gate=model.decoder_gate if gated else "none",
+        dtype=material.dtype,
+    )
