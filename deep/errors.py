@@ -4,6 +4,7 @@ from __future__ import annotations
 
 __all__ = [
     "CheckpointError",
+    "CheckpointWarning",
     "ConfigError",
     "DataError",
     "DeepWarning",
@@ -34,3 +35,7 @@ class DivergenceError(RuntimeError):
 
 class DeepWarning(UserWarning):
     """Base of the warnings deep raises."""
+
+
+class CheckpointWarning(DeepWarning):
+    """A run goes on although a checkpoint was damaged, or the machine or the versions changed."""
