@@ -1,0 +1,334 @@
+"""β's, annealing, sharpness, and the objective against its exact expectation."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+torch = pytest.importorskip("torch")
+
+import linvae as lv
+from deep.config import BetaConfig, ExperimentConfig, TrainingConfig
+from deep.errors import ConfigError, InputError
+from deep.objectives.betas import (
+    Annealing,
+    BetaDraws,
+    cyclical,
+    geometric,
+    linear,
+)
+from deep.objectives.elbo import (
+    RateDistortionObjective,
+    SharpnessSchedule,
+    objective_from,
+)
+from deep.objectives.likelihoods import (
+    CalibratedGaussian,
+    DiscretisedLogistic,
+    Gaussian,
+)
+from tests.deep.oracle_networks import LinearGaussian, population
+from tests.tolerances import assert_close, tolerance
+
+RANGE = (0.05, 20.0)
+DRAWS = ["batch", "example", "stratified"]
+ERRORS = tolerance("monte_carlo")
+# Chance that a Kolmogorov-Smirnov test fails at a correct implementation; the seeds are fixed.
+KS_LEVEL = 1e-4
+
+
+def source(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def places(betas):
+    """Where in the range of log β, from 0 to 1."""
+    low, high = np.log(RANGE)
+    return (np.log(np.asarray(betas, dtype=np.float64)) - low) / (high - low)
+
+
+# β's
+
+
+@pytest.mark.parametrize("draw", DRAWS)
+def test_betas_are_log_uniform(draw):
+    draws = BetaDraws(RANGE, draw)
+    # One β of each of many batches: those of one stratified batch are not independent.
+    got = [np.ravel(draws(7, source(seed), torch.float64))[-1] for seed in range(800)]
+    assert stats.kstest(places(got), "uniform").pvalue > KS_LEVEL
+
+
+@pytest.mark.parametrize("draw", DRAWS)
+def test_shape_range_and_repeatability(draw):
+    draws = BetaDraws(RANGE, draw)
+    got = draws(9, source(3))
+    assert got.shape == (() if draw == "batch" else (9,))
+    assert got.dtype == torch.float32
+    assert torch.equal(got, draws(9, source(3)))
+    assert not torch.equal(got, draws(9, source(4)))
+    many = np.ravel(BetaDraws(RANGE, draw)(4000, source(), torch.float64))
+    assert (many >= RANGE[0]).all()
+    assert (many <= RANGE[1]).all()
+
+
+def test_betas_per_example_are_independent():
+    got = places(BetaDraws(RANGE, "example")(20_000, source()))
+    assert stats.kstest(got, "uniform").pvalue > KS_LEVEL
+    correlation = np.corrcoef(got[:-1], got[1:])[0, 1]
+    assert abs(correlation) <= ERRORS / math.sqrt(len(got))
+    occupied = len(np.unique(np.floor(got * 20_000)))
+    assert occupied < 14_000, "as many parts occupied as if stratified"
+
+
+def test_stratified_takes_one_of_each_part_in_random_order():
+    draws, count = BetaDraws(RANGE, "stratified"), 16
+    orders = []
+    for seed in range(200):
+        got = places(draws(count, source(seed), torch.float64))
+        assert (np.sort(np.floor(got * count)) == np.arange(count)).all()
+        inside = got * count - np.floor(got * count)
+        assert inside.std() > 0.1, "random within the parts"
+        orders.append(np.argsort(got))
+    position = np.arange(count)
+    correlations = [np.corrcoef(position, order)[0, 1] for order in orders]
+    # The rank correlation of a random order has variance 1/(count − 1).
+    assert abs(np.mean(correlations)) <= ERRORS / math.sqrt((count - 1) * len(orders))
+    assert_close(np.var(correlations) * (count - 1), 1.0, "monte_carlo", scale=math.sqrt(2 / 200))
+
+
+def test_constant_and_configured_draws():
+    got = BetaDraws(draw="constant", value=0.7)(5, source())
+    assert got.shape == ()
+    assert float(got) == pytest.approx(0.7)
+    config = BetaConfig(low=0.1, high=2.0, draw="example", value=3.0)
+    assert BetaDraws.of(config) == BetaDraws((0.1, 2.0), "example", 3.0)
+
+
+def test_draws_refuse_nonsense():
+    with pytest.raises(InputError, match="beta_range"):
+        BetaDraws((1.0, 0.5))
+    with pytest.raises(InputError, match="value"):
+        BetaDraws(value=0.0)
+    with pytest.raises(InputError, match="draw: got 'all'"):
+        BetaDraws(draw="all")
+
+
+# Annealing and sharpness
+
+
+def test_linear_annealing():
+    assert [linear(t, part=0.4) for t in (0.0, 0.1, 0.2, 0.4, 0.7, 1.0)] == [
+        0.0, 0.25, 0.5, 1.0, 1.0, 1.0,
+    ]  # fmt: skip
+
+
+def test_cyclical_annealing_rises_and_holds_in_each_cycle():
+    def at(t):
+        return cyclical(t, part=0.5, cycles=4)
+
+    assert [at(t) for t in (0.0, 0.0625, 0.125, 0.2, 0.25, 0.3125, 0.9, 1.0)] == [
+        0.0, 0.5, 1.0, 1.0, 0.0, 0.5, 1.0, 1.0,
+    ]  # fmt: skip
+    many = np.array([at(t) for t in np.linspace(0, 1, 4001)])
+    assert_close(many.mean(), 0.75, "difference", scale=1e3)
+    assert (np.diff(many) < -0.9).sum() == 3, "drops between cycles"
+
+
+def test_geometric_annealing_runs_by_equal_factors():
+    values = [geometric(t, part=0.5, start=0.01) for t in (0.0, 0.125, 0.25, 0.375, 0.5, 0.9)]
+    assert_close(values, [0.01, 10**-1.5, 0.1, 10**-0.5, 1.0, 1.0])
+
+
+def test_annealing_of_a_configuration():
+    config = BetaConfig(low=0.1, high=10, annealing="geometric", annealing_part=0.2, cycles=3)
+    assert Annealing.of(config) == Annealing("geometric", 0.2, 3, 0.01)
+    for kind, want in {"none": 1.0, "linear": 0.5, "cyclical": 1.0, "geometric": 0.1}.items():
+        assert_close(Annealing(kind, 0.2, 3, 0.01)(0.1), want)
+    assert Annealing()(0.0) == 1.0
+
+
+@pytest.mark.parametrize("bad", [-0.1, 1.1, math.nan])
+def test_annealing_refuses_what_is_no_part(bad):
+    for kind in ("none", "linear", "cyclical", "geometric"):
+        with pytest.raises(InputError, match="done: got"):
+            Annealing(kind)(bad)
+    with pytest.raises(InputError, match="part: got"):
+        Annealing("linear", bad)
+    with pytest.raises(InputError, match="kind"):
+        Annealing("quadratic")
+    with pytest.raises(InputError, match="cycles"):
+        Annealing("cyclical", cycles=0)
+
+
+def test_sharpness_rises_and_ends_exact():
+    at = SharpnessSchedule((1.0, 16.0), rise=0.5, exact=0.2)
+    assert_close([at(t) for t in (0.0, 0.125, 0.25, 0.5, 0.79)], [1.0, 2.0, 4.0, 16.0, 16.0])
+    assert at(0.8) == at(1.0) == math.inf
+    assert SharpnessSchedule()(0.0) == math.inf
+    assert SharpnessSchedule((1.0, 16.0), exact=0.0)(0.999) == 16.0
+    config = TrainingConfig(sharpness=(2.0, 8.0), rise=0.3, exact=0.0)
+    assert SharpnessSchedule.of(config) == SharpnessSchedule((2.0, 8.0), 0.3, 0.0)
+    with pytest.raises(InputError, match="sharpness"):
+        SharpnessSchedule((0.0, 1.0))
+    with pytest.raises(InputError, match="sharpness"):
+        SharpnessSchedule((1.0, 2.0), rise=0.0)
+
+
+# The objective
+
+
+def data(count=40, seed=2):
+    x = population().sample(count, np.random.default_rng(seed))
+    return torch.tensor(x), lv.Spectrum.from_samples(x)
+
+
+def repeated(objective, model, samples, count, **options):
+    """Terms of the objective for so many generators, one row each: loss, rate, distortion."""
+    options = {"done": 1.0, **options}
+    return np.array([
+        [float(term) for term in objective(model, samples, generator=source(s), **options)[:3]]
+        for s in range(count)
+    ])  # fmt: skip
+
+
+def assert_average(values, want):
+    error = np.std(values, ddof=1) / math.sqrt(len(values))
+    assert abs(np.mean(values) - want) <= ERRORS * error + tolerance("exact") * abs(want)
+
+
+@pytest.mark.parametrize("variance", [0.5, 2.0])
+def test_beta_vae_loss_against_the_exact_terms(variance):
+    samples, spectrum = data()
+    model = LinearGaussian()
+    objective = RateDistortionObjective(Gaussian(variance), BetaDraws(draw="constant", value=0.7))
+    values = repeated(objective, model, samples, 400)
+    exact = model.at(0.7, variance).evaluate(spectrum, 0.7)
+    assert_close(values[:, 1], np.full(400, exact.rate))
+    assert_average(values[:, 0], exact.objective)
+    assert_average(values[:, 2], exact.distortion)
+
+
+@pytest.mark.parametrize("draw", DRAWS)
+def test_multi_rate_loss_against_quadrature_over_log_beta(draw):
+    samples, spectrum = data()
+    model = LinearGaussian()
+    objective = RateDistortionObjective(Gaussian(0.5), BetaDraws(RANGE, draw))
+    nodes, weights = np.polynomial.legendre.leggauss(40)
+    low, high = np.log(RANGE)
+    terms = [model.at(b, 0.5).evaluate(spectrum, b)
+             for b in np.exp((low + high) / 2 + (high - low) / 2 * nodes)]  # fmt: skip
+    values = repeated(objective, model, samples, 500)
+    for column, name in enumerate(("objective", "rate", "distortion")):
+        want = float(weights @ [getattr(t, name) for t in terms]) / 2
+        assert_average(values[:, column], want)
+
+
+def test_every_sample_is_paired_with_its_own_beta_and_noise():
+    samples, _ = data()
+    model = LinearGaussian()
+    objective = RateDistortionObjective(Gaussian(0.5), BetaDraws(RANGE, "stratified"))
+    terms = objective(model, samples, done=0.5, generator=source(8))
+    call = model.calls[-1]
+    assert call["noise"].shape == (40, 2)
+    assert call["noise"].dtype == torch.float64
+    total = []
+    for x, beta, noise in zip(samples.numpy(), terms.beta.numpy(), call["noise"], strict=True):
+        vae = model.at(beta, 0.5)
+        m = vae.encode(x[None])[0]
+        z = m + np.sqrt(vae.posterior_variance) * noise.numpy()
+        error = ((x - vae.decode(z[None])[0]) ** 2).sum()
+        cost = (m**2 + vae.posterior_variance - 1 - np.log(vae.posterior_variance)).sum() / 2
+        total.append(2.5 * math.log(math.pi) + error + beta * cost)
+    assert_close(float(terms.loss), np.mean(total), scale=10 * np.mean(np.abs(total)))
+
+
+def test_noise_and_betas_do_not_repeat_one_another():
+    samples, _ = data(2000)
+    model = LinearGaussian()
+    objective = RateDistortionObjective(Gaussian(), BetaDraws(RANGE, "example"))
+    terms = objective(model, samples, done=0.5, generator=source())
+    noise = model.calls[-1]["noise"].numpy()
+    columns = np.column_stack([places(terms.beta), noise, np.roll(noise, 1, axis=0)])
+    off = np.corrcoef(columns.T) - np.eye(5)
+    assert np.abs(off).max() <= ERRORS / math.sqrt(2000)
+    assert stats.kstest(noise.ravel(), "norm").pvalue > KS_LEVEL
+
+
+@pytest.mark.parametrize("draw", [*DRAWS, "constant"])
+def test_annealing_weighs_the_loss_and_not_the_gates(draw):
+    samples, _ = data()
+    model = LinearGaussian()
+    plain = RateDistortionObjective(Gaussian(), BetaDraws(RANGE, draw))
+    annealed = RateDistortionObjective(Gaussian(), BetaDraws(RANGE, draw), Annealing("linear", 0.5))
+    full = plain(model, samples, done=0.1, generator=source())
+    part = annealed(model, samples, done=0.1, generator=source())
+    first, second = model.calls
+    assert torch.equal(torch.as_tensor(first["beta"]), torch.as_tensor(second["beta"]))
+    assert_close(part.beta.numpy(), 0.2 * full.beta.numpy())
+    assert part.rate == full.rate
+    expected = 0.2 * float(full.loss - full.distortion) + float(full.distortion)
+    assert_close(float(part.loss), expected)
+    late = annealed(model, samples, done=0.9, generator=source())
+    assert late.loss == full.loss
+
+
+def test_sharpness_reaches_the_gates():
+    samples, _ = data()
+    model = LinearGaussian()
+    schedule = SharpnessSchedule((1.0, 4.0), rise=0.5, exact=0.1)
+    objective = RateDistortionObjective(Gaussian(), BetaDraws(), None, schedule)
+    for done in (0.0, 0.25, 0.95):
+        objective(model, samples, done=done, generator=source())
+    assert [call["sharpness"] for call in model.calls] == [1.0, 2.0, math.inf]
+
+
+def test_objective_is_a_function_of_its_arguments():
+    samples, _ = data()
+    model = LinearGaussian(dtype=torch.float32)
+    objective = RateDistortionObjective(Gaussian(), BetaDraws())
+    first = objective(model, samples.float(), done=0.3, generator=source(5))
+    again = objective(model, samples.float(), done=0.3, generator=source(5))
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+    assert model.calls[0]["noise"].dtype == torch.float32
+    assert not any(term.requires_grad for term in first[1:])
+
+
+def test_parameters_of_the_likelihood_are_trained():
+    samples = torch.tensor(np.random.default_rng(0).integers(0, 4, (30, 5)) / 3)
+    objective = RateDistortionObjective(DiscretisedLogistic(4), BetaDraws())
+    assert [name for name, _ in objective.named_parameters()] == ["likelihood.log_scale"]
+    terms = objective(LinearGaussian(), samples, done=0.5, generator=source())
+    terms.loss.backward()
+    assert abs(float(objective.likelihood.log_scale.grad)) > 0
+
+
+def test_calibrated_gaussian_wants_one_beta_a_batch():
+    samples, spectrum = data()
+    for draw in ("example", "stratified"):
+        with pytest.raises(ConfigError, match="calibrated"):
+            RateDistortionObjective(CalibratedGaussian(), BetaDraws(draw=draw))
+    objective = RateDistortionObjective(CalibratedGaussian(), BetaDraws(draw="batch"))
+    model = LinearGaussian()
+    model.variance.fill_(1e-20)  # no noise: the error is exact
+    terms = objective(model, samples, done=0.5, generator=source())
+    error = model.at(float(model.calls[-1]["beta"])).evaluate(spectrum, 1.0).squared_error
+    want = 2.5 * math.log(2 * math.pi * math.e * error / 5)
+    assert_close(float(terms.distortion), want, "difference")
+
+
+def test_objective_of_an_experiment():
+    config = ExperimentConfig().with_changes(
+        likelihood={"kind": "bernoulli"},
+        beta={"low": 0.1, "high": 4.0, "draw": "batch", "annealing": "cyclical", "cycles": 2},
+        training={"sharpness": (1.0, 9.0)},
+    )
+    objective = objective_from(config)
+    assert type(objective.likelihood).__name__ == "Bernoulli"
+    assert objective.betas == BetaDraws((0.1, 4.0), "batch", 1.0)
+    assert objective.annealing == Annealing("cyclical", 0.3, 2, 0.1 / 4.0)
+    assert objective.sharpness == SharpnessSchedule((1.0, 9.0), 0.6, 0.1)
+    with pytest.raises(ConfigError, match="calibrated"):
+        objective_from(ExperimentConfig().with_changes(likelihood={"kind": "calibrated"}))
