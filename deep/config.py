@@ -140,12 +140,16 @@ class TrainingConfig(_Section):
 
 
 class EvaluationConfig(_Section):
-    """Where the curve is read: ``points`` β's, log-spaced over [low, high] of the β section.
+    """Where the curve is read: ``points`` β's, log-spaced over [low, high].
+
+    None: the ends of the β section.
 
     ``noise_draws`` latents per sample; ``limit`` samples of the held-out split (None: all).
     """
 
     points: int = Field(default=10, ge=2)
+    low: float | None = Field(default=None, gt=0)
+    high: float | None = Field(default=None, gt=0)
     noise_draws: int = Field(default=1, ge=1)
     limit: int | None = Field(default=None, ge=1)
     batch_size: int = Field(default=1000, ge=1)
@@ -176,6 +180,20 @@ class ExperimentConfig(_Section):
     training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     dedicated: DedicatedConfig = DedicatedConfig()
+
+    @model_validator(mode="after")
+    def _readable(self) -> ExperimentConfig:
+        low, high = self.reading_range
+        if not low < high:
+            raise ValueError(f"got evaluation from {low} to {high}; expected low < high; "
+                             "put the smallest β first")  # fmt: skip
+        return self
+
+    @property
+    def reading_range(self) -> tuple[float, float]:
+        """Smallest and largest β at which the curve is read, and dedicated networks trained."""
+        low, high = self.evaluation.low, self.evaluation.high
+        return (low or self.beta.low, high or self.beta.high)
 
     def with_changes(self, **sections: Any) -> ExperimentConfig:
         """Return a checked copy; sections are mappings of the keys to change, or new values."""

@@ -8,7 +8,6 @@ budget. The folder alone is enough to evaluate a run or to go on with it.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,7 +22,7 @@ from deep.config import ExperimentConfig
 from deep.data.batches import Batches
 from deep.data.load import DataSet, Split, batches_from, load_dataset, source_from
 from deep.errors import CheckpointError
-from deep.networks.linear import MultiRateLinearVAE
+from deep.networks.linear import linear_from_config
 from deep.networks.mlp import mlp_from_config
 from deep.objectives.elbo import RateDistortionObjective, objective_from
 from deep.randomness import generator
@@ -219,34 +218,18 @@ def _network(config: ExperimentConfig, material: Material, seed: int) -> nn.Modu
     draws = generator(seed, "weights")
     span = (config.beta.low, config.beta.high)
     if config.model.kind == "linear":
-        return _linear(config, material, draws, span)
+        return linear_from_config(
+            config.model,
+            material.spectrum,
+            generator=draws,
+            beta_range=span,
+            gated=is_multi_rate(config),
+            dtype=material.dtype,
+        )
     return mlp_from_config(
         config.model,
         material.batches.sample_shape,
         generator=draws,
         beta_range=span if is_multi_rate(config) else None,
-        dtype=material.dtype,
-    )
-
-
-def _linear(
-    config: ExperimentConfig,
-    material: Material,
-    draws: torch.Generator,
-    span: tuple[float, float],
-) -> MultiRateLinearVAE:
-    model, spectrum, gated = config.model, material.spectrum, is_multi_rate(config)
-    n = spectrum.n_features
-    spread = math.sqrt(spectrum.total_variance / n)
-    return MultiRateLinearVAE(
-        n,
-        model.latent_dim,
-        beta_range=span,
-        generator=draws,
-        mean=torch.tensor(spectrum.mean, dtype=material.dtype),
-        scale=spread if spread > 0 else 1.0,
-        encoder_gate=model.encoder_gate if gated else "none",
-        posterior_gate=model.posterior_gate if gated else "none",
-        decoder_gate=model.decoder_gate if gated else "none",
         dtype=material.dtype,
     )

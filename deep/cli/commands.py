@@ -110,7 +110,7 @@ def _what(config: ExperimentConfig, seed: int) -> str:
 def _betas_of(config: ExperimentConfig) -> np.ndarray:
     if not is_multi_rate(config):
         return np.array([config.beta.value])
-    return np.geomspace(config.beta.low, config.beta.high, config.evaluation.points)
+    return np.geomspace(*config.reading_range, config.evaluation.points)
 
 
 # --- linvae evaluate -----------------------------------------------------------------------------
@@ -139,7 +139,8 @@ def evaluate_command(options: argparse.Namespace) -> int:
     if options.importance_samples:
         found = importance_weighted_nll(
             run.network, samples, betas, run.objective.likelihood,
-            n_importance=options.importance_samples, batch_size=evaluation.batch_size,
+            n_importance=options.importance_samples, seed=run.seed,
+            batch_size=evaluation.batch_size,
         )  # fmt: skip
         document["nll"] = {"value": found.nll, "standard_error": found.nll_se,
                            "importance_samples": options.importance_samples}  # fmt: skip
@@ -160,8 +161,11 @@ def _find(
         if wanted is None:
             continue
         span = (run.config.beta.low, run.config.beta.high)
-        found = find_beta(run.network, samples, run.objective.likelihood, beta_range=span,
-                          **{name: wanted})  # fmt: skip
+        plan = run.config.evaluation
+        found = find_beta(
+            run.network, samples, run.objective.likelihood, beta_range=span, seed=run.seed,
+            noise_draws=plan.noise_draws, batch_size=plan.batch_size, **{name: wanted},
+        )  # fmt: skip
         document[f"find_{name}"] = {"wanted": wanted, "beta": found.beta,
                                     "point": _points(found.curve)[0]}  # fmt: skip
         printer.line(

@@ -1,16 +1,29 @@
-"""The two-layer linear multi-rate VAE, whose optimum is known exactly at every β."""
+"""The two-layer linear VAE, whose optimum is known exactly at every β; with gates, multi-rate."""
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Collection
+from fnmatch import fnmatchcase
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from deep.gates import RowGates, direction
+from deep._checks import check_beta_range, check_positive, fail
+from deep.config import ModelConfig
+from deep.gates import BetaInput, RowGates, direction
+from deep.networks.base import VAEOutput
+from deep.networks.linear_parts import (
+    GatedDiagonal,
+    GatedLinear,
+    LinearFactors,
+    LinearParameters,
+    NoGates,
+    whitening,
+)
 
-__all__ = ["LinearOutput", "LinearParameters", "MultiRateLinearVAE"]
+__all__ = ["MultiRateLinearVAE", "linear_from_config"]
 
 # Argument at which a gate starts when it is meant to be open: 0.93 for sqrt_relu, 0.88 for sigmoid.
 _OPEN = 2.0
@@ -19,66 +32,28 @@ _MIX = 0.1
 # Part of the range of log β over which the latents' gates start to close. A latent that starts
 # closed over most of the range has too little to gain at the rest and stays dead.
 _CLOSING = (2 / 3, 1.0)
-
-
-class LinearParameters(NamedTuple):
-    """What the network is at some β, in data units: E (..., k, n), c (..., k), D (..., n, k)."""
-
-    encoder: Tensor
-    posterior_variance: Tensor
-    decoder: Tensor
-
-
-class LinearOutput(NamedTuple):
-    """What the network says about samples: means and variances of q(z|x), (N, k); x̂, (N, n)."""
-
-    latent_mean: Tensor
-    latent_variance: Tensor
-    reconstruction: Tensor
-
-
-class GatedLinear(nn.Module):
-    r"""Matrix whose rows are scaled by gates, :math:`W(t) = \sigma(w t + b) \odot_{row} W`."""
-
-    def __init__(self, weight: Tensor, gates: RowGates) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(weight)
-        self.gates = gates
-
-    def forward(self, x: Tensor, inputs: Tensor, sharpness: float) -> Tensor:
-        """Gated pre-activations (N, rows) of x (N, columns)."""
-        return self.gates(inputs, sharpness) * (x @ self.weight.mT)
-
-
-class GatedDiagonal(nn.Module):
-    """Diagonal matrix with gated entries; the logarithm of the base is trained, so it is > 0."""
-
-    def __init__(self, gates: RowGates) -> None:
-        super().__init__()
-        self.log_base = nn.Parameter(torch.zeros_like(gates.bias))
-        self.gates = gates
-
-    def forward(self, inputs: Tensor, sharpness: float) -> Tensor:
-        """Diagonal entries, shape (..., rows)."""
-        return self.gates(inputs, sharpness) * torch.exp(self.log_base)
+_LAYERS = ("encoder_1", "encoder_2", "posterior_1", "posterior_2", "decoder_1", "decoder_2")
 
 
 class MultiRateLinearVAE(nn.Module):
     r"""Linear VAE for all β in a range, two gated layers a side.
 
-    .. math:: E(\beta) = E^{(2)}E^{(1)},\quad C(\beta) = C^{(2)}C^{(1)},\quad
+    .. math:: E(\beta) = E^{(2)}E^{(1)}P,\quad C(\beta) = C^{(2)}C^{(1)},\quad
               D(\beta) = D^{(2)}D^{(1)},\qquad
               W^{(\ell)}(\beta) = \sigma(w^{(\ell)} t + b^{(\ell)}) \odot_{row} W^{(\ell)}
 
-    where t is log β, standardised over the range. E⁽¹⁾, C and D⁽¹⁾ are square. E⁽²⁾ and D⁽²⁾
-    start at random, E⁽¹⁾ and D⁽¹⁾ at random near the identity: the gates of D⁽¹⁾ then act on the
-    latents and not on mixtures of them. The gates of the latents start with slope 1 in log β and
-    close at random points of the upper third of the range, all others start open and constant.
+    where t is log β, standardised over the range, and P a fixed change of coordinates of the
+    centred samples. E⁽¹⁾, C and D⁽¹⁾ are square. E⁽²⁾ and D⁽²⁾ start at random, E⁽¹⁾ and D⁽¹⁾ at
+    random near the identity: the gates of D⁽¹⁾ then act on the latents and not on mixtures of them.
+    The gates of the latents start with slope 1 in log β and close at random points of the upper
+    third of the range, all others start open and constant.
+
+    With gate ``"none"`` on all three it is the two-layer linear β-VAE: it takes β and ignores it.
 
     Parameters
     ----------
     n_features, latent_dim : int
-        n and k, 1 <= k <= n.
+        n and k, 1 <= k <= n. Samples (N, ...) are flattened to rows of n.
     beta_range : (a, b)
         0 < a < b, the range from which training draws log β uniformly.
     generator : torch.Generator
@@ -87,15 +62,25 @@ class MultiRateLinearVAE(nn.Module):
         μ, given and not trained.
     scale : float
         The matrices work on (x − μ)/scale; pass the typical standard deviation of a feature.
+    whitening : Tensor (n, n), optional
+        P, an invertible matrix such as :func:`deep.networks.linear_parts.whitening`
+        gives; 1/scale when omitted. It changes
+        no function the network can compute, only the coordinates in which E⁽¹⁾ is trained: where
+        features are correlated, a step that is right for one direction is wrong for all others.
     encoder_gate, posterior_gate, decoder_gate : str
-        Keys of :data:`deep.gates.GATES`. The default is what the joint optimum needs; ``"sigmoid"``
-        for encoder and posterior is the published form.
+        Keys of :data:`deep.gates.GATES`, or ``"none"`` for the constant 1. The default is what the
+        joint optimum needs; ``"sigmoid"`` for encoder and posterior is the published form.
+    ungated : collection of str
+        Layers without gates all the same, of encoder_1, encoder_2, posterior_1 and so on. The
+        optimum needs no gates in encoder_1 and decoder_2, whose rows are features, and without
+        them one β per sample costs no more than one for all.
     dtype : torch.dtype
 
     Raises
     ------
-    ValueError
-        k outside 1..n, not 0 < a < b, scale not positive, an unknown gate.
+    InputError
+        k outside 1..n, not 0 < a < b, scale not positive, a whitening of another shape or not
+        finite, an unknown gate or layer.
 
     Notes
     -----
@@ -104,6 +89,7 @@ class MultiRateLinearVAE(nn.Module):
 
     mean: Tensor
     scale: Tensor
+    whitening: Tensor | None
 
     def __init__(
         self,
@@ -114,20 +100,27 @@ class MultiRateLinearVAE(nn.Module):
         generator: torch.Generator,
         mean: Tensor | float = 0.0,
         scale: float = 1.0,
+        whitening: Tensor | None = None,
         encoder_gate: str = "sqrt_relu",
         posterior_gate: str = "min_exp",
         decoder_gate: str = "sqrt_relu",
+        ungated: Collection[str] = (),
         dtype: torch.dtype = torch.float64,
     ) -> None:
         super().__init__()
         n, k = n_features, latent_dim
-        _check_sizes(n, k, beta_range, scale)
-        low, high = (math.log(b) for b in beta_range)
-        self.input_mean = (low + high) / 2
-        self.input_std = (high - low) / math.sqrt(12)
+        if not set(ungated) <= set(_LAYERS):
+            fail("ungated", sorted(ungated), f"names among {', '.join(_LAYERS)}", "correct them")
+        if not 1 <= k <= n:
+            fail("latent_dim", k, f"1 <= k <= {n}", "use at most one latent per feature")
+        self.beta_range = check_beta_range(beta_range)
+        check_positive("scale", scale, "pass a typical standard deviation")
+        self.latent_dim = k
+        self.beta_input = BetaInput.of_range(self.beta_range)
         center = torch.as_tensor(mean, dtype=dtype).expand(n).clone()
         self.register_buffer("mean", center)
         self.register_buffer("scale", torch.tensor(scale, dtype=dtype))
+        self.register_buffer("whitening", _checked_whitening(whitening, n, dtype))
 
         def matrix(rows: int, columns: int, width: int) -> Tensor:
             entries = torch.randn(rows, columns, generator=generator, dtype=dtype)
@@ -141,48 +134,89 @@ class MultiRateLinearVAE(nn.Module):
         place = (torch.arange(k, dtype=dtype) + draws) / k
         place = _CLOSING[0] + (_CLOSING[1] - _CLOSING[0]) * place
         closing = math.sqrt(3) * (2 * place - 1)
+        kinds = {"encoder": encoder_gate, "posterior": posterior_gate, "decoder": decoder_gate}
 
-        def of_latents(gate: str, rising: float) -> RowGates:
-            slope = rising * direction(gate) * self.input_std
+        def of_latents(layer: str, rising: float) -> nn.Module:
+            gate = kinds[layer.split("_")[0]]
+            if gate == "none" or layer in ungated:
+                return NoGates(k)
+            slope = rising * direction(gate) * self.beta_input.std
             return RowGates(slope * torch.ones_like(closing), -slope * closing, gate)
 
-        def opened(rows: int, gate: str) -> RowGates:
+        def opened(layer: str, rows: int) -> nn.Module:
+            gate = kinds[layer.split("_")[0]]
+            if gate == "none" or layer in ungated:
+                return NoGates(rows)
             bias = torch.full((rows,), _OPEN * direction(gate), dtype=dtype)
             return RowGates(torch.zeros_like(bias), bias, gate)
 
-        self.encoder_1 = GatedLinear(square(n), opened(n, encoder_gate))
-        self.encoder_2 = GatedLinear(matrix(k, n, n), of_latents(encoder_gate, -1.0))
-        self.posterior_1 = GatedDiagonal(of_latents(posterior_gate, 1.0))
-        self.posterior_2 = GatedDiagonal(opened(k, posterior_gate))
-        self.decoder_1 = GatedLinear(square(k), of_latents(decoder_gate, -1.0))
-        self.decoder_2 = GatedLinear(matrix(n, k, n), opened(n, decoder_gate))
+        self.encoder_1 = GatedLinear(square(n), opened("encoder_1", n))
+        self.encoder_2 = GatedLinear(matrix(k, n, n), of_latents("encoder_2", -1.0))
+        self.posterior_1 = GatedDiagonal(k, of_latents("posterior_1", 1.0), dtype)
+        self.posterior_2 = GatedDiagonal(k, opened("posterior_2", k), dtype)
+        self.decoder_1 = GatedLinear(square(k), of_latents("decoder_1", -1.0))
+        self.decoder_2 = GatedLinear(matrix(n, k, n), opened("decoder_2", n))
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Parameters by role: ``"weights"`` (matrices), ``"gates"`` (and log-variances).
+
+        Matrices and gates live on different scales and want learning rates of their own. Each
+        group is a mapping with the keys params and role.
+        """
+        weights = [p for p in self.parameters() if p.ndim == 2]
+        gates = [p for p in self.parameters() if p.ndim != 2]
+        return [{"params": weights, "role": "weights"}, {"params": gates, "role": "gates"}]
 
     def inputs(self, beta: Tensor | float) -> Tensor:
         """Standardised log β, of the shape of beta.
 
         Raises
         ------
-        ValueError
+        InputError
             β not positive and finite.
         """
-        weight = torch.as_tensor(beta, dtype=self.mean.dtype, device=self.mean.device)
-        if not bool(((weight > 0) & torch.isfinite(weight)).all()):
-            raise ValueError("beta: got a value that is not positive and finite; expected numbers "
-                             "> 0; β weighs the rate")  # fmt: skip
-        return (torch.log(weight) - self.input_mean) / self.input_std
+        return self.beta_input(beta, self.mean)
 
     def at(self, beta: Tensor | float, *, sharpness: float = math.inf) -> LinearParameters:
         """E, c and D at β (...): what a linear VAE trained for this β alone would hold."""
         t = self.inputs(beta)
         # Row gates of the first layer are column gates of the second: one matrix product for all β.
         first = self.encoder_1.gates(t, sharpness)[..., None, :]
-        encoder = (self.encoder_2.weight * first) @ self.encoder_1.weight
+        encoder = self._read((self.encoder_2.weight * first) @ self.encoder_1.weight)
         first = self.decoder_1.gates(t, sharpness)[..., None, :]
         decoder = (self.decoder_2.weight * first) @ self.decoder_1.weight
         return LinearParameters(
-            encoder=self.encoder_2.gates(t, sharpness)[..., None] * encoder / self.scale,
+            encoder=self.encoder_2.gates(t, sharpness)[..., None] * encoder,
             posterior_variance=self._variance(t, sharpness),
             decoder=self.decoder_2.gates(t, sharpness)[..., None] * decoder * self.scale,
+        )
+
+    @property
+    def feature_slopes(self) -> list[nn.Parameter]:
+        """Slopes of the gates of E⁽¹⁾ and D⁽²⁾, whose rows are features."""
+        gates = (self.encoder_1.gates, self.decoder_2.gates)
+        return [g.slope for g in gates if isinstance(g, RowGates)]
+
+    @property
+    def features_constant(self) -> bool:
+        """Whether no gate of a feature row depends on β."""
+        return not any(bool(slope.detach().any()) for slope in self.feature_slopes)
+
+    def factors(self, beta: Tensor | float, *, sharpness: float = math.inf) -> LinearFactors:
+        """The same as :meth:`at`, in factors of which only small ones depend on β.
+
+        Right only while :attr:`features_constant`; the gates of features are read at one β.
+        """
+        t = self.inputs(beta)
+        middle = t.new_zeros(())
+        first = self.encoder_2.weight * self.encoder_1.gates(middle, sharpness)
+        last = self.decoder_2.gates(middle, sharpness)[:, None] * self.scale
+        return LinearFactors(
+            reading=self._read(first @ self.encoder_1.weight),
+            encoder_gate=self.encoder_2.gates(t, sharpness),
+            posterior_variance=self._variance(t, sharpness),
+            mixing=self.decoder_1.gates(t, sharpness)[..., None] * self.decoder_1.weight,
+            writing=last * self.decoder_2.weight,
         )
 
     def forward(
@@ -192,14 +226,16 @@ class MultiRateLinearVAE(nn.Module):
         *,
         noise: Tensor | None = None,
         sharpness: float = math.inf,
-    ) -> LinearOutput:
+    ) -> VAEOutput:
         """Encode and decode samples.
 
         Parameters
         ----------
-        samples : Tensor (N, n)
+        samples : Tensor (N, ...)
+            n numbers each.
         beta : float or Tensor () or (N,)
-            One KL weight for all samples, or one for each.
+            One KL weight for all samples, or one for each. Where the gates of encoder_1 are the
+            same for all, its matrix is multiplied into the next first: several times faster.
         noise : Tensor (N, k), optional
             Standard normal draws for z = mean + √variance · noise; the mean is decoded without.
         sharpness : float
@@ -207,35 +243,142 @@ class MultiRateLinearVAE(nn.Module):
 
         Raises
         ------
-        ValueError
-            Samples of another width, a β that is not positive, or neither one β nor N of them.
+        InputError
+            Samples of another size, a β that is not positive, neither one β nor N of them, or
+            noise of another shape.
         """
+        mean, log_variance = self.encode(samples, beta, sharpness=sharpness)
+        latents = mean
+        if noise is not None:
+            if noise.shape != mean.shape:
+                fail("noise", f"shape {tuple(noise.shape)}", f"{tuple(mean.shape)}",
+                     "draw one number per latent")  # fmt: skip
+            latents = torch.addcmul(mean, torch.exp(0.5 * log_variance), noise)
+        output = self.decode(latents, beta, sharpness=sharpness)
+        return VAEOutput(mean, log_variance, output.reshape(samples.shape))
+
+    def encode(
+        self, samples: Tensor, beta: Tensor | float, *, sharpness: float = math.inf
+    ) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of q(z|x), each (N, k)."""
+        if samples.ndim < 2 or math.prod(samples.shape[1:]) != self.mean.numel():
+            fail("samples", f"shape {tuple(samples.shape)}",
+                 f"(N, {self.mean.numel()}), or (N, ...) with as many numbers each",
+                 "pass samples of the size the network was built for")  # fmt: skip
+        t = self._inputs_of(beta, len(samples))
+        centred = samples.reshape(len(samples), -1) - self.mean
+        if t.ndim and not isinstance(self.encoder_1.gates, NoGates):
+            hidden = self.encoder_1(self._coordinates(centred), t, sharpness)
+            mean = self.encoder_2(hidden, t, sharpness)
+        else:
+            same = t if t.ndim == 0 else t.new_zeros(())
+            first = self.encoder_2.weight * self.encoder_1.gates(same, sharpness)
+            matrix = self._read(first @ self.encoder_1.weight)
+            mean = self.encoder_2.gates(t, sharpness) * (centred @ matrix.mT)
+        return mean, torch.log(self._variance(t, sharpness)).expand_as(mean)
+
+    def decode(
+        self, latents: Tensor, beta: Tensor | float, *, sharpness: float = math.inf
+    ) -> Tensor:
+        """Mean of p(x|z), (N, n), for latents (N, k)."""
+        if latents.ndim != 2 or latents.shape[1] != self.latent_dim:
+            fail("latents", f"shape {tuple(latents.shape)}", f"(N, {self.latent_dim})",
+                 "pass one row per latent code")  # fmt: skip
+        t = self._inputs_of(beta, len(latents))
+        hidden = self.decoder_1(latents, t, sharpness)
+        if t.ndim and not isinstance(self.decoder_2.gates, NoGates):
+            return torch.add(self.mean, self.scale * self.decoder_2(hidden, t, sharpness))
+        # One pass over the wide output instead of three: scale and gates go into the matrix.
+        rows = self.decoder_2.gates(t if t.ndim == 0 else t.new_zeros(()), sharpness) * self.scale
+        return nn.functional.linear(hidden, rows[:, None] * self.decoder_2.weight, self.mean)
+
+    def _inputs_of(self, beta: Tensor | float, count: int) -> Tensor:
         t = self.inputs(beta)
-        if samples.ndim != 2 or samples.shape[1] != self.mean.numel():
-            raise ValueError(f"samples: got shape {tuple(samples.shape)}; expected "
-                             f"(N, {self.mean.numel()}); flatten images to rows")  # fmt: skip
-        if t.ndim and t.shape != samples.shape[:1]:
-            raise ValueError(f"beta: got shape {tuple(t.shape)}; expected () or "
-                             f"({len(samples)},); pass one β, or one per sample")  # fmt: skip
-        hidden = self.encoder_1((samples - self.mean) / self.scale, t, sharpness)
-        mean = self.encoder_2(hidden, t, sharpness)
-        variance = self._variance(t, sharpness).expand_as(mean)
-        z = mean if noise is None else mean + torch.sqrt(variance) * noise
-        output = self.decoder_2(self.decoder_1(z, t, sharpness), t, sharpness)
-        return LinearOutput(mean, variance, self.mean + self.scale * output)
+        if t.ndim and t.shape != (count,):
+            fail("beta", f"shape {tuple(t.shape)}", f"() or ({count},)",
+                 "pass one β, or one per sample")  # fmt: skip
+        return t
+
+    def _read(self, matrix: Tensor) -> Tensor:
+        """A matrix on the network's coordinates as one on centred samples."""
+        return matrix / self.scale if self.whitening is None else matrix @ self.whitening
+
+    def _coordinates(self, centred: Tensor) -> Tensor:
+        return centred / self.scale if self.whitening is None else centred @ self.whitening.mT
 
     def _variance(self, inputs: Tensor, sharpness: float) -> Tensor:
-        return self.posterior_1(inputs, sharpness) * self.posterior_2(inputs, sharpness)
+        variance: Tensor = self.posterior_1(inputs, sharpness)
+        return variance * self.posterior_2(inputs, sharpness)
 
 
-def _check_sizes(n: int, k: int, beta_range: tuple[float, float], scale: float) -> None:
-    if not 1 <= k <= n:
-        raise ValueError(f"latent_dim: got {k}; expected 1 <= k <= {n}; use at most one latent per "
-                         "feature")  # fmt: skip
-    low, high = beta_range
-    if not 0 < low < high < math.inf:
-        raise ValueError(f"beta_range: got {beta_range}; expected 0 < a < b; pass the smallest β "
-                         "first")  # fmt: skip
-    if not 0 < scale < math.inf:
-        raise ValueError(f"scale: got {scale}; expected a number > 0; pass a typical standard "
-                         "deviation")  # fmt: skip
+class _Moments(Protocol):
+    """Mean (n,) and covariance (n, n) of the data, as arrays; a spectrum has them."""
+
+    @property
+    def mean(self) -> Any: ...
+
+    @property
+    def covariance(self) -> Any: ...
+
+
+def linear_from_config(
+    config: ModelConfig,
+    moments: _Moments,
+    *,
+    generator: torch.Generator,
+    beta_range: tuple[float, float],
+    gated: bool = True,
+    dtype: torch.dtype = torch.float32,
+) -> MultiRateLinearVAE:
+    """Build the linear network of a configuration.
+
+    Parameters
+    ----------
+    config : ModelConfig
+        Patterns of layers to gate read encoder_1, encoder_2, posterior_1 and so on.
+    moments
+        Of the training samples: an object with mean (n,) and covariance (n, n).
+    generator : torch.Generator
+        Source of the random start.
+    beta_range : (a, b)
+    gated : bool
+        False for the linear β-VAE of a single β.
+    dtype : torch.dtype
+
+    Raises
+    ------
+    InputError
+        As :class:`MultiRateLinearVAE`.
+    """
+
+    def has_gates(layer: str) -> bool:
+        def matches(patterns: Collection[str]) -> bool:
+            return any(fnmatchcase(layer, pattern) for pattern in patterns)
+
+        return gated and matches(config.gated) and not matches(config.ungated)
+
+    covariance = torch.tensor(moments.covariance, dtype=torch.float64)
+    spread = math.sqrt(float(torch.diagonal(covariance).mean()))
+    return MultiRateLinearVAE(
+        len(covariance),
+        config.latent_dim,
+        beta_range=beta_range,
+        generator=generator,
+        mean=torch.tensor(moments.mean),
+        scale=1.0 if config.whitening or not spread else spread,
+        whitening=whitening(covariance) if config.whitening else None,
+        encoder_gate=config.encoder_gate,
+        posterior_gate=config.posterior_gate,
+        decoder_gate=config.decoder_gate,
+        ungated=[layer for layer in _LAYERS if not has_gates(layer)],
+        dtype=dtype,
+    )
+
+
+def _checked_whitening(matrix: Tensor | None, n: int, dtype: torch.dtype) -> Tensor | None:
+    if matrix is None:
+        return None
+    if matrix.shape != (n, n) or not bool(torch.isfinite(matrix).all()):
+        fail("whitening", f"shape {tuple(matrix.shape)}", f"finite numbers, ({n}, {n})",
+             "pass what deep.networks.linear_parts.whitening gives")  # fmt: skip
+    return matrix.to(dtype).clone()

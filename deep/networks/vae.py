@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from deep._checks import fail
 from deep.conversion import multi_rate
+from deep.gates import GateBank
 from deep.networks.base import VAEOutput
 
 __all__ = ["VAE", "MultiRateVAE"]
@@ -105,6 +106,13 @@ class MultiRateVAE(nn.Module):
         super().__init__()
         self.network = multi_rate(vae, beta_range=beta_range, **options)
         self.latent_dim = vae.latent_dim
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Parameters by role, for learning rates of their own: weights, and gates."""
+        gates = [p for m in self.modules() if isinstance(m, GateBank) for p in m.parameters()]
+        of_gates = {id(p) for p in gates}
+        weights = [p for p in self.parameters() if id(p) not in of_gates]
+        return [{"params": weights, "role": "weights"}, {"params": gates, "role": "gates"}]
 
     def forward(
         self,

@@ -291,3 +291,13 @@ def test_wrong_calls_are_refused():
         VAE(build(None).encoder, nn.Identity(), 3)(samples())
     with pytest.raises(InputError, match="latent_dim"):
         VAE(nn.Identity(), nn.Identity(), 0)
+
+
+def test_parameter_groups_hold_every_parameter_once_and_gates_apart():
+    model = mlp_vae((6,), 2, generator=torch.Generator().manual_seed(0), hidden=(4,),
+                    beta_range=(0.1, 10.0))  # fmt: skip
+    groups = {g["role"]: g["params"] for g in model.parameter_groups()}
+    both = [id(p) for group in groups.values() for p in group]
+    assert sorted(both) == sorted(map(id, model.parameters()))
+    rows = 4 + 2 + 2 + 4 + 6
+    assert sum(p.numel() for p in groups["gates"]) == 2 * rows
