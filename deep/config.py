@@ -121,6 +121,9 @@ class TrainingConfig(_Section):
 
     ``sharpness`` of smoothed gates rises geometrically from first to last over ``rise`` of the
     training; the last ``exact`` of it uses the exact gates. None: exact gates throughout.
+
+    ``latents``: one ``sampled`` z for each sample, or the ``expected`` distortion over z, which a
+    linear network with a Gaussian likelihood has in closed form.
     """
 
     epochs: int = Field(default=20, ge=1)
@@ -133,6 +136,7 @@ class TrainingConfig(_Section):
     sharpness: tuple[float, float] | None = None
     rise: float = Field(default=0.6, gt=0, le=1)
     exact: float = Field(default=0.1, ge=0, le=1)
+    latents: Literal["sampled", "expected"] = "sampled"
     checkpoint_every: int | None = Field(default=None, ge=1)
     log_every: int | None = Field(default=None, ge=1)
     keep_last: int = Field(default=2, ge=1)
@@ -187,6 +191,10 @@ class ExperimentConfig(_Section):
         if not low < high:
             raise ValueError(f"got evaluation from {low} to {high}; expected low < high; "
                              "put the smallest β first")  # fmt: skip
+        closed = self.model.kind == "linear" and self.likelihood.kind == "gaussian"
+        if self.training.latents == "expected" and not closed:
+            raise ValueError("got training.latents = expected; expected a linear network with a "
+                             "gaussian likelihood; sample the latents")  # fmt: skip
         return self
 
     @property

@@ -13,6 +13,7 @@ import torch
 
 from deep.comparison.linear import Comparison, compare
 from deep.networks.linear import MultiRateLinearVAE
+from deep.networks.linear_parts import whitening
 from deep.training.exact import Schedule, threads, train_linear
 
 if TYPE_CHECKING:
@@ -99,13 +100,23 @@ def run(
     plan = Schedule() if schedule is None else schedule
     start = time.perf_counter()
     with threads(1):  # the matrices are too small to gain from more
-        model, generator = _start(data, latent_dim, beta_range, seed)
-        centred = data - model.mean
+        mean = data.mean(0)
+        centred = data - mean
+        covariance = centred.mT @ centred / len(data)
+        generator = torch.Generator().manual_seed(seed)
+        model = MultiRateLinearVAE(
+            data.shape[1],
+            latent_dim,
+            beta_range=beta_range,
+            generator=generator,
+            mean=mean,
+            scale=math.sqrt(float(torch.diagonal(covariance).mean())) or 1.0,
+            whitening=whitening(covariance),
+        )
         train_linear(
             model,
-            centred.mT @ centred / len(data),
+            covariance,
             noise_variance=noise_variance,
-            beta_range=beta_range,
             generator=generator,
             schedule=plan,
             progress=progress,
@@ -121,31 +132,15 @@ def run(
     )
 
 
-def _start(
-    data: torch.Tensor, latent_dim: int, beta_range: tuple[float, float], seed: int
-) -> tuple[MultiRateLinearVAE, torch.Generator]:
-    generator = torch.Generator().manual_seed(seed)
-    mean = data.mean(0)
-    spread = math.sqrt(float(((data - mean) ** 2).mean()))
-    model = MultiRateLinearVAE(
-        data.shape[1],
-        latent_dim,
-        beta_range=beta_range,
-        generator=generator,
-        mean=mean,
-        scale=spread if spread > 0 else 1.0,
-    )
-    return model, generator
-
-
 def _in_words(result: Comparison, model: MultiRateLinearVAE, plan: Schedule) -> list[str]:
     count = sum(p.numel() for p in model.parameters())
     lines = [
         f"One network for all β: {count} numbers, matrices and gates, learned in {plan.steps} "
         "steps of Adam from a random start (square layers near the identity). It was given the "
-        "noise variance and the range of β; eigenvectors and the exact curve only judge it.",
-        f"Each step took {plan.strata} random β's and the exact average of the loss over the "
-        "samples and the latents, through their covariance: no minibatches, no sampled latents.",
+        "noise variance, the range of β and coordinates in which the data have about equal "
+        "variance; the exact curve only judges it.",
+        f"Each step took {plan.nodes} β's and the exact average of the loss over the samples and "
+        "the latents, through their covariance: no minibatches, no sampled latents.",
         "The weight of the rate was raised to β over the first steps, or weak latents die early. "
         "The exact gates have zero gradient once closed, so they were trained in a smooth form "
         "that sharpens as training goes on; the last steps and all numbers shown use the exact "

@@ -22,7 +22,7 @@ from deep.config import ExperimentConfig
 from deep.data.batches import Batches
 from deep.data.load import DataSet, Split, batches_from, load_dataset, source_from
 from deep.errors import CheckpointError
-from deep.networks.linear import linear_from_config
+from deep.networks.linear_config import linear_from_config
 from deep.networks.mlp import mlp_from_config
 from deep.objectives.elbo import RateDistortionObjective, objective_from
 from deep.randomness import generator

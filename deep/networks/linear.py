@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from fnmatch import fnmatchcase
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from deep._checks import check_beta_range, check_positive, fail
-from deep.config import ModelConfig
 from deep.gates import BetaInput, RowGates, direction
 from deep.networks.base import VAEOutput
 from deep.networks.linear_parts import (
@@ -20,10 +18,9 @@ from deep.networks.linear_parts import (
     LinearFactors,
     LinearParameters,
     NoGates,
-    whitening,
 )
 
-__all__ = ["MultiRateLinearVAE", "linear_from_config"]
+__all__ = ["LAYERS", "MultiRateLinearVAE"]
 
 # Argument at which a gate starts when it is meant to be open: 0.93 for sqrt_relu, 0.88 for sigmoid.
 _OPEN = 2.0
@@ -32,7 +29,7 @@ _MIX = 0.1
 # Part of the range of log β over which the latents' gates start to close. A latent that starts
 # closed over most of the range has too little to gain at the rest and stays dead.
 _CLOSING = (2 / 3, 1.0)
-_LAYERS = ("encoder_1", "encoder_2", "posterior_1", "posterior_2", "decoder_1", "decoder_2")
+LAYERS = ("encoder_1", "encoder_2", "posterior_1", "posterior_2", "decoder_1", "decoder_2")
 
 
 class MultiRateLinearVAE(nn.Module):
@@ -109,8 +106,8 @@ class MultiRateLinearVAE(nn.Module):
     ) -> None:
         super().__init__()
         n, k = n_features, latent_dim
-        if not set(ungated) <= set(_LAYERS):
-            fail("ungated", sorted(ungated), f"names among {', '.join(_LAYERS)}", "correct them")
+        if not set(ungated) <= set(LAYERS):
+            fail("ungated", sorted(ungated), f"names among {', '.join(LAYERS)}", "correct them")
         if not 1 <= k <= n:
             fail("latent_dim", k, f"1 <= k <= {n}", "use at most one latent per feature")
         self.beta_range = check_beta_range(beta_range)
@@ -292,6 +289,28 @@ class MultiRateLinearVAE(nn.Module):
         rows = self.decoder_2.gates(t if t.ndim == 0 else t.new_zeros(()), sharpness) * self.scale
         return nn.functional.linear(hidden, rows[:, None] * self.decoder_2.weight, self.mean)
 
+    def spread(self, beta: Tensor | float, *, sharpness: float = math.inf) -> Tensor:
+        r"""How far outputs scatter around the decoded mean, summed over features; shape of beta.
+
+        .. math:: \mathbb E_z \lVert D (z - \mathbb E z) \rVert^2 = \sum_j c_j \lVert D_j \rVert^2
+
+        A Gaussian distortion, averaged over z, is that of the decoded mean + spread/2σ².
+        """
+        t = self.inputs(beta)
+        weight = self.decoder_2.weight * self.scale
+        first = self.decoder_1.weight
+        if t.ndim and not isinstance(self.decoder_2.gates, NoGates):
+            power = self.decoder_2.gates(t, sharpness).square()
+            gram = torch.einsum("...n,na,nb->...ab", power, weight, weight)
+        else:
+            same = t if t.ndim == 0 else t.new_zeros(())
+            rows = self.decoder_2.gates(same, sharpness)[:, None] * weight
+            gram = rows.mT @ rows
+        gates = self.decoder_1.gates(t, sharpness)
+        pairs = torch.einsum("aj,bj->jab", first, first).flatten(1)
+        between = (self._variance(t, sharpness) @ pairs).unflatten(-1, gram.shape[-2:])
+        return (((gram * between) @ gates[..., None])[..., 0] * gates).sum(-1)
+
     def _inputs_of(self, beta: Tensor | float, count: int) -> Tensor:
         t = self.inputs(beta)
         if t.ndim and t.shape != (count,):
@@ -309,70 +328,6 @@ class MultiRateLinearVAE(nn.Module):
     def _variance(self, inputs: Tensor, sharpness: float) -> Tensor:
         variance: Tensor = self.posterior_1(inputs, sharpness)
         return variance * self.posterior_2(inputs, sharpness)
-
-
-class _Moments(Protocol):
-    """Mean (n,) and covariance (n, n) of the data, as arrays; a spectrum has them."""
-
-    @property
-    def mean(self) -> Any: ...
-
-    @property
-    def covariance(self) -> Any: ...
-
-
-def linear_from_config(
-    config: ModelConfig,
-    moments: _Moments,
-    *,
-    generator: torch.Generator,
-    beta_range: tuple[float, float],
-    gated: bool = True,
-    dtype: torch.dtype = torch.float32,
-) -> MultiRateLinearVAE:
-    """Build the linear network of a configuration.
-
-    Parameters
-    ----------
-    config : ModelConfig
-        Patterns of layers to gate read encoder_1, encoder_2, posterior_1 and so on.
-    moments
-        Of the training samples: an object with mean (n,) and covariance (n, n).
-    generator : torch.Generator
-        Source of the random start.
-    beta_range : (a, b)
-    gated : bool
-        False for the linear β-VAE of a single β.
-    dtype : torch.dtype
-
-    Raises
-    ------
-    InputError
-        As :class:`MultiRateLinearVAE`.
-    """
-
-    def has_gates(layer: str) -> bool:
-        def matches(patterns: Collection[str]) -> bool:
-            return any(fnmatchcase(layer, pattern) for pattern in patterns)
-
-        return gated and matches(config.gated) and not matches(config.ungated)
-
-    covariance = torch.tensor(moments.covariance, dtype=torch.float64)
-    spread = math.sqrt(float(torch.diagonal(covariance).mean()))
-    return MultiRateLinearVAE(
-        len(covariance),
-        config.latent_dim,
-        beta_range=beta_range,
-        generator=generator,
-        mean=torch.tensor(moments.mean),
-        scale=1.0 if config.whitening or not spread else spread,
-        whitening=whitening(covariance) if config.whitening else None,
-        encoder_gate=config.encoder_gate,
-        posterior_gate=config.posterior_gate,
-        decoder_gate=config.decoder_gate,
-        ungated=[layer for layer in _LAYERS if not has_gates(layer)],
-        dtype=dtype,
-    )
 
 
 def _checked_whitening(matrix: Tensor | None, n: int, dtype: torch.dtype) -> Tensor | None:

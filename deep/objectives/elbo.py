@@ -13,7 +13,7 @@ from deep.config import ExperimentConfig, TrainingConfig
 from deep.errors import ConfigError
 from deep.objectives.base import LossTerms
 from deep.objectives.betas import Annealing, BetaDraws
-from deep.objectives.likelihoods import CalibratedGaussian, Likelihood, likelihood_from
+from deep.objectives.likelihoods import CalibratedGaussian, Gaussian, Likelihood, likelihood_from
 from deep.objectives.rate import rate
 
 __all__ = ["RateDistortionObjective", "SharpnessSchedule", "objective_from"]
@@ -83,12 +83,15 @@ class RateDistortionObjective(nn.Module):
         ``draw="constant"`` makes it the β-VAE.
     annealing : Annealing
     sharpness : SharpnessSchedule
+    expected : bool
+        Average over z instead of drawing it: for networks whose ``spread`` says how far outputs
+        scatter around the decoded mean.
 
     Raises
     ------
     ConfigError
-        A calibrated Gaussian with a β per example: its σ² is one for the batch, and every β has
-        its own.
+        An average over z with another likelihood than a Gaussian; a calibrated Gaussian with a β
+        per example: its σ² is one for the batch, and every β has its own.
 
     Notes
     -----
@@ -101,6 +104,8 @@ class RateDistortionObjective(nn.Module):
         betas: BetaDraws,
         annealing: Annealing | None = None,
         sharpness: SharpnessSchedule | None = None,
+        *,
+        expected: bool = False,
     ) -> None:
         super().__init__()
         if isinstance(likelihood, CalibratedGaussian) and betas.per_example:
@@ -111,6 +116,10 @@ class RateDistortionObjective(nn.Module):
         self.betas = betas
         self.annealing = Annealing() if annealing is None else annealing
         self.sharpness = SharpnessSchedule() if sharpness is None else sharpness
+        if expected and not isinstance(likelihood, Gaussian):
+            fail("expected", f"a {type(likelihood).__name__} likelihood", "a Gaussian one",
+                 "sample the latents", ConfigError)  # fmt: skip
+        self.expected = expected
 
     def forward(
         self, model: nn.Module, samples: torch.Tensor, *, done: float, generator: torch.Generator
@@ -120,15 +129,21 @@ class RateDistortionObjective(nn.Module):
         # β's in bfloat16 would be off by up to 0.4 %.
         exact_enough = torch.promote_types(samples.dtype, torch.float32)
         beta = self.betas(count, generator, exact_enough)
-        shape = (count, int(model.latent_dim))
-        noise = torch.randn(
-            shape, generator=generator, device=generator.device, dtype=samples.dtype
-        )
+        noise = None
+        if not self.expected:
+            shape = (count, int(model.latent_dim))
+            noise = torch.randn(
+                shape, generator=generator, device=generator.device, dtype=samples.dtype
+            )
+        sharpness = self.sharpness(done)
         latent_mean, latent_log_variance, output = model(
-            samples, beta, noise=noise, sharpness=self.sharpness(done)
+            samples, beta, noise=noise, sharpness=sharpness
         )
         rates = rate(latent_mean, latent_log_variance)
         distortions = self.likelihood.distortion(output, samples)
+        if self.expected and isinstance(self.likelihood, Gaussian):
+            spread: torch.Tensor = model.spread(beta, sharpness=sharpness)  # type: ignore[operator]
+            distortions = distortions + spread / (2 * self.likelihood.noise_variance)
         weight = beta * self.annealing(done)
         return LossTerms(
             loss=(distortions + weight * rates).mean(),
@@ -151,4 +166,5 @@ def objective_from(config: ExperimentConfig) -> RateDistortionObjective:
         BetaDraws.of(config.beta),
         Annealing.of(config.beta),
         SharpnessSchedule.of(config.training),
+        expected=config.training.latents == "expected",
     )

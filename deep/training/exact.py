@@ -3,54 +3,75 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
-from deep.networks.linear import LinearParameters, MultiRateLinearVAE
+from deep._checks import check_positive, fail
+from deep.gates import RowGates
+from deep.networks.linear import MultiRateLinearVAE
+from deep.objectives.linear import Quadrature, gauss_legendre, model_terms, stratified
 
-__all__ = ["Schedule", "expected_terms", "threads", "train_linear"]
+__all__ = ["Schedule", "polish", "threads", "train_linear"]
 
 Progress = Callable[[int, int], None]
+
+# Polishing: β's over the whole range; distances in log β, and the weight, of those beside closings.
+_EVEN_NODES = 128
+_BESIDE = (2e-4, 1e-3, 4e-3, 1.6e-2)
+_SHARE = 0.3
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How to train.
+    r"""How to train.
 
-    Learning rates warm up linearly over the first twentieth of the steps and then follow a cosine
-    to zero. The rate weighs a/b · β at first, so that no latent has cause to die before it was of
-    use, and β after `warm` of the steps. The sharpness of the gates rises geometrically over `rise`
-    of the steps, then rests; the last `exact` of the steps use the exact gates.
+    First Adam: learning rates warm up linearly over a twentieth of the steps and then follow a
+    cosine to zero. The rate weighs a/b · β at first, so that no latent has cause to die before it
+    was of use, and β after `warm` of the steps. The sharpness of the gates rises geometrically over
+    `rise` of the steps, then rests; the last `exact` of the steps use the exact gates. Then L-BFGS
+    on the exact gates, see :func:`polish`.
 
     Attributes
     ----------
     steps : int
-    matrix_rate, gate_rate : float
-        Largest learning rates of Adam for matrices and for gates and log-variances.
-    strata : int
-        β's per step, one from each of so many equal parts of the range of log β.
+        Of Adam.
+    matrix_rate : float
+        Largest learning rate of matrices, divided by √n: their entries are of that size.
+    gate_rate : float
+        Largest learning rate of gates and log-variances.
+    nodes : int
+        β's per step: Gauss-Legendre nodes of log β, or strata when `stratified`.
+    stratified : bool
+        Draw one β at random from each of so many equal parts of the range instead.
     sharpness : (first, last)
     warm, rise, exact : float
         Parts of the steps.
+    polish : int
+        Iterations of L-BFGS for each of its stages; 0 for none.
     """
 
-    steps: int = 2500
-    matrix_rate: float = 0.02
+    steps: int = 1500
+    matrix_rate: float = 0.16
     gate_rate: float = 0.01
-    strata: int = 16
-    sharpness: tuple[float, float] = (1.0, 20.0)
+    nodes: int = 32
+    stratified: bool = False
+    sharpness: tuple[float, float] = (1.0, 50.0)
     warm: float = 0.2
     rise: float = 0.6
     exact: float = 0.1
+    polish: int = 60
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.strata < 1:
-            raise ValueError(f"schedule: got {self.steps} steps of {self.strata} β's; expected at "
-                             "least one of each; raise them")  # fmt: skip
+        if self.steps < 0 or self.polish < 0 or self.steps + self.polish < 1 or self.nodes < 1:
+            fail("schedule", f"{self.steps} steps of {self.nodes} β's and {self.polish} of polish",
+                 "at least one step and one β", "raise them")  # fmt: skip
 
     def rate_at(self, step: int) -> float:
         """Learning rate of a step as a part of the largest."""
@@ -72,74 +93,34 @@ class Schedule:
         return first * math.pow(last / first, min(1.0, part / self.rise))
 
 
-def expected_terms(
-    parameters: LinearParameters, covariance: Tensor, noise_variance: float
-) -> tuple[Tensor, Tensor]:
-    r"""Distortion and rate of linear parameters, averaged over the data and over z in closed form.
-
-    .. math::
-        \mathcal D &= \tfrac n2\log(2\pi\sigma^2) + \tfrac1{2\sigma^2}\,[\operatorname{tr}S
-            - 2\operatorname{tr}DES + \operatorname{tr}D^\top D(ESE^\top + C)] \\
-        \mathcal R &= \tfrac12\,[\operatorname{tr}(C + ESE^\top) - k - \log\det C]
-
-    Parameters
-    ----------
-    parameters : LinearParameters
-        Batch dimensions (...); both offsets at the data mean.
-    covariance : Tensor (n, n)
-        S, divided by the number of samples.
-    noise_variance : float
-        σ² > 0.
-
-    Returns
-    -------
-    distortion, rate : Tensor (...)
-        Nats.
-    """
-    encoder, variance, decoder = parameters
-    seen = encoder @ covariance  # shape: (..., k, n)
-    spread = seen @ encoder.mT  # shape: (..., k, k)
-    gram = decoder.mT @ decoder
-    second_moment = spread + torch.diag_embed(variance)
-    error = (
-        torch.trace(covariance)
-        - 2 * (decoder.mT * seen).sum((-1, -2))
-        + (gram * second_moment).sum((-1, -2))
-    )
-    n = covariance.shape[-1]
-    distortion = 0.5 * (n * math.log(2 * math.pi * noise_variance) + error / noise_variance)
-    trace = torch.diagonal(second_moment, dim1=-2, dim2=-1)
-    rate = 0.5 * (trace - 1 - torch.log(variance)).sum(-1)
-    return distortion, rate
-
-
 def train_linear(
     model: MultiRateLinearVAE,
     covariance: Tensor,
     *,
     noise_variance: float,
-    beta_range: tuple[float, float],
-    generator: torch.Generator,
+    generator: torch.Generator | None = None,
     schedule: Schedule | None = None,
     progress: Progress | None = None,
 ) -> list[float]:
-    r"""Minimise the objective, averaged over log β, with Adam; the model is changed in place.
+    r"""Minimise the objective, averaged over log β; the model is changed in place.
 
     .. math:: \min_\psi \; \mathbb E_{\log\beta \sim U}\,
               [\mathcal D(\psi(\beta)) + \beta\,\mathcal R(\psi(\beta))]
 
-    Nothing is sampled but β: data and latents enter through closed-form averages.
+    Data and latents enter through closed-form averages, β through quadrature over the model's
+    range. Gates of the feature rows that do not depend on β are left so; the optimum needs no more.
 
     Parameters
     ----------
     model : MultiRateLinearVAE
+        Build it with :func:`deep.networks.linear_parts.whitening` of the covariance: without it the
+        training is many times slower.
     covariance : Tensor (n, n)
         Of the data around ``model.mean``, in the model's dtype.
     noise_variance : float
         σ² > 0, fixed.
-    beta_range : (a, b)
-    generator : torch.Generator
-        Source of the β's.
+    generator : torch.Generator, optional
+        Source of the β's of a stratified schedule.
     schedule : Schedule, optional
     progress : callable(done, total), optional
         Called about a hundred times.
@@ -147,40 +128,161 @@ def train_linear(
     Returns
     -------
     list of float
-        The average objective at each step, nats, at the step's β's, weight and sharpness.
+        The average objective at each step of Adam, nats, at the step's β's, weight and sharpness,
+        and in the end that of the polished model.
 
     Raises
     ------
-    ValueError
-        σ² not positive, or a covariance of another width than the model.
+    InputError
+        σ² not positive, a covariance of another size than the model, a stratified schedule without
+        a generator.
     """
     plan = Schedule() if schedule is None else schedule
-    n = model.mean.numel()
-    if not 0 < noise_variance < math.inf:
-        raise ValueError(f"noise_variance: got {noise_variance}; expected a number > 0; pass the "
-                         "decoder's variance σ²")  # fmt: skip
-    if covariance.shape != (n, n):
-        raise ValueError(f"covariance: got shape {tuple(covariance.shape)}; expected ({n}, {n}); "
-                         "pass that of the features")  # fmt: skip
-    groups = _groups(model, plan)
-    optimiser = torch.optim.Adam(groups, betas=(0.9, 0.99))
-    every = max(1, plan.steps // 100)
+    _check(model, covariance, noise_variance)
+    if plan.stratified and generator is None:
+        fail("generator", None, "a source of β's", "pass one, or a schedule that is not stratified")
+    span, fixed = model.beta_range, gauss_legendre(model.beta_range, plan.nodes)
+    total = plan.steps + plan.polish
+    every = max(1, total // 100)
     losses = []
-    for step in range(plan.steps):
-        for group in optimiser.param_groups:
-            group["lr"] = group["largest"] * plan.rate_at(step)
-        beta = _stratified(beta_range, plan.strata, generator, covariance.dtype)
-        parameters = model.at(beta, sharpness=plan.sharpness_at(step))
-        distortion, rate = expected_terms(parameters, covariance, noise_variance)
-        weight = beta * plan.weight_at(step, beta_range)
-        loss = (distortion + weight * rate).mean()
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        losses.append(float(loss.detach()))
-        if progress is not None and ((step + 1) % every == 0 or step + 1 == plan.steps):
-            progress(step + 1, plan.steps)
+    with _held(_slopes_at_rest(model)):
+        optimiser = torch.optim.Adam(_groups(model, plan), betas=(0.9, 0.99))
+        for step in range(plan.steps):
+            for group in optimiser.param_groups:
+                group["lr"] = group["largest"] * plan.rate_at(step)
+            points = fixed if generator is None or not plan.stratified else stratified(
+                span, plan.nodes, generator)  # fmt: skip
+            beta, weights = (p.to(covariance.dtype) for p in points)
+            sharpness, weight = plan.sharpness_at(step), beta * plan.weight_at(step, span)
+            distortion, rate = model_terms(
+                model, beta, covariance, noise_variance, sharpness=sharpness
+            )
+            loss = (weights * (distortion + weight * rate)).sum()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            losses.append(float(loss.detach()))
+            if progress is not None and (step + 1) % every == 0 and step + 1 < total:
+                progress(step + 1, total)
+    if plan.polish:
+        losses.append(polish(model, covariance, noise_variance=noise_variance,
+                             iterations=plan.polish))  # fmt: skip
+    if progress is not None:
+        progress(total, total)
     return losses
+
+
+def polish(
+    model: MultiRateLinearVAE,
+    covariance: Tensor,
+    *,
+    noise_variance: float,
+    iterations: int = 60,
+    sharpness: Sequence[float] = (100.0, 1000.0, 10_000.0),
+    memory: int = 20,
+) -> float:
+    """Minimise the averaged objective with L-BFGS; the model is changed in place.
+
+    From near an optimum this gains digits that Adam's decaying steps do not. From a random start
+    and with exact gates it stalls: latents that close have no gradient.
+
+    The exact optimum has kinks where latents close. Gates of encoder and decoder that close at
+    slightly different β cost little on average and much between the two; so a share of the weight
+    lies on β's close to where latents close, and the gates are sharpened in stages. Any positive
+    weights have the same optimum. The square matrix of the encoder is held: the one after it
+    reaches every E, and L-BFGS keeps forty copies of what it trains.
+
+    Parameters
+    ----------
+    model, covariance, noise_variance
+        As for :func:`train_linear`.
+    iterations : int
+        For each sharpness, >= 1.
+    sharpness : sequence of float
+        Of the gates, one for each stage; infinite for the exact gates.
+    memory : int
+        Pairs of steps and gradients kept.
+
+    Returns
+    -------
+    float
+        The average over log β of the objective reached with exact gates, nats.
+
+    Raises
+    ------
+    InputError
+        As :func:`train_linear`.
+    """
+    _check(model, covariance, noise_variance)
+    even = gauss_legendre(model.beta_range, _EVEN_NODES)
+    held = [*_slopes_at_rest(model), model.encoder_1.weight]
+    with _held(held):
+        trained = [p for p in model.parameters() if p.requires_grad]
+        for stage in sharpness:
+            points = _with_closings(model, even)
+            average = _average(model, covariance, noise_variance, points, stage)
+            _lbfgs(trained, average, iterations, memory)
+    with torch.no_grad():
+        return float(_average(model, covariance, noise_variance, even, math.inf)())
+
+
+def _average(
+    model: MultiRateLinearVAE,
+    covariance: Tensor,
+    noise_variance: float,
+    points: Quadrature,
+    sharpness: float,
+) -> Callable[[], Tensor]:
+    beta, weights = (p.to(covariance.dtype) for p in points)
+
+    def average() -> Tensor:
+        distortion, rate = model_terms(model, beta, covariance, noise_variance, sharpness=sharpness)
+        return (weights * (distortion + beta * rate)).sum()
+
+    return average
+
+
+def _lbfgs(
+    trained: list[nn.Parameter], loss: Callable[[], Tensor], iterations: int, memory: int
+) -> None:
+    from scipy.optimize import minimize
+
+    def load(flat: NDArray[np.float64]) -> None:
+        values = torch.tensor(flat, dtype=trained[0].dtype, device=trained[0].device)
+        nn.utils.vector_to_parameters(values, trained)
+
+    def value(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        load(flat)
+        here = loss()
+        gradient = nn.utils.parameters_to_vector(torch.autograd.grad(here, trained))
+        return float(here.detach()), gradient.double().cpu().numpy()
+
+    start = nn.utils.parameters_to_vector(trained).detach().double().cpu().numpy()
+    # The tolerances say "when nothing moves any more".
+    options = {"maxiter": iterations, "maxfun": 2 * iterations + 20, "maxcor": memory,
+               "ftol": 1e-16, "gtol": 1e-13}  # fmt: skip
+    load(minimize(value, start, jac=True, method="L-BFGS-B", options=options).x)
+
+
+def _with_closings(model: MultiRateLinearVAE, even: Quadrature) -> Quadrature:
+    """Add β's near where the encoder's latents close; they get a share of the weight."""
+    gates = model.encoder_2.gates
+    if not isinstance(gates, RowGates):
+        return even
+    slope = gates.slope.detach().double()
+    closing = -gates.bias.detach().double() / torch.where(slope == 0, math.nan, slope)
+    logs = closing * model.beta_input.std + model.beta_input.mean
+    beside = torch.tensor(_BESIDE, dtype=torch.float64, device=logs.device)
+    near = torch.exp((logs[:, None] + torch.cat([-beside, beside])).ravel())
+    near = near[(near > model.beta_range[0]) & (near < model.beta_range[1])]  # not NaN either
+    if not len(near):
+        return even
+    return Quadrature(
+        torch.cat([even.betas.to(near), near]),
+        torch.cat(
+            [(1 - _SHARE) * even.weights.to(near), torch.full_like(near, _SHARE / len(near))]
+        ),
+    )
 
 
 @contextmanager
@@ -194,19 +296,34 @@ def threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _groups(model: MultiRateLinearVAE, plan: Schedule) -> list[dict[str, object]]:
-    matrices = [p for p in model.parameters() if p.ndim == 2]
-    vectors = [p for p in model.parameters() if p.ndim == 1]
+@contextmanager
+def _held(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
+    """Take parameters out of the training inside the block."""
+    held = [p for p in parameters if p.requires_grad]
+    for parameter in held:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in held:
+            parameter.requires_grad_(True)
+
+
+def _slopes_at_rest(model: MultiRateLinearVAE) -> list[nn.Parameter]:
+    return model.feature_slopes if model.features_constant else []
+
+
+def _check(model: MultiRateLinearVAE, covariance: Tensor, noise_variance: float) -> None:
+    n = model.mean.numel()
+    check_positive("noise_variance", noise_variance, "pass the decoder's variance σ²")
+    if covariance.shape != (n, n):
+        fail("covariance", f"shape {tuple(covariance.shape)}", f"({n}, {n})",
+             "pass that of the features")  # fmt: skip
+
+
+def _groups(model: MultiRateLinearVAE, plan: Schedule) -> list[dict[str, Any]]:
+    rates = {"weights": plan.matrix_rate / math.sqrt(model.mean.numel()), "gates": plan.gate_rate}
     return [
-        {"params": matrices, "lr": plan.matrix_rate, "largest": plan.matrix_rate},
-        {"params": vectors, "lr": plan.gate_rate, "largest": plan.gate_rate},
+        {"params": [p for p in group["params"] if p.requires_grad], "largest": rates[group["role"]]}
+        for group in model.parameter_groups()
     ]
-
-
-def _stratified(
-    beta_range: tuple[float, float], strata: int, generator: torch.Generator, dtype: torch.dtype
-) -> Tensor:
-    """Draw one log-uniform β from each of `strata` equal parts of the range."""
-    low, high = (math.log(b) for b in beta_range)
-    draws = torch.rand(strata, generator=generator, dtype=dtype)
-    return torch.exp(low + (high - low) * (torch.arange(strata, dtype=dtype) + draws) / strata)

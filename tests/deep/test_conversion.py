@@ -9,12 +9,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from torch import nn  # noqa: E402
+from torch import nn
 
-from deep.conversion import multi_rate  # noqa: E402
-from deep.errors import InputError  # noqa: E402
-from deep.gates import GATES, KINDS, BetaInput  # noqa: E402
-from tests.tolerances import assert_close  # noqa: E402
+from deep.conversion import multi_rate
+from deep.errors import InputError
+from deep.gates import GATES, KINDS, BetaInput
+from tests.tolerances import assert_close
 
 RANGE = (0.1, 10.0)
 F64 = torch.float64

@@ -13,12 +13,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from torch import nn  # noqa: E402
+from torch import nn
 
-from deep import conversion  # noqa: E402
-from deep.conversion import multi_rate  # noqa: E402
-from deep.errors import InputError  # noqa: E402
-from tests.deep.test_conversion import (  # noqa: E402
+from deep import conversion
+from deep.conversion import multi_rate
+from deep.errors import InputError
+from tests.deep.test_conversion import (
     F64,
     RANGE,
     _seeded,  # noqa: F401

@@ -16,13 +16,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from deep.config import DataConfig  # noqa: E402
-from deep.data import registry  # noqa: E402
-from deep.data.download import cache_folder, fetch, find_local  # noqa: E402
-from deep.data.load import load_dataset  # noqa: E402
-from deep.data.registry import REMOTE_SETS, RemoteFile, RemoteSet  # noqa: E402
-from deep.errors import DataError  # noqa: E402
-from tests.deep.test_data_files import amat_bytes, idx_bytes  # noqa: E402
+from deep.config import DataConfig
+from deep.data import registry
+from deep.data.download import cache_folder, fetch, find_local
+from deep.data.load import load_dataset
+from deep.data.registry import REMOTE_SETS, RemoteFile, RemoteSet
+from deep.errors import DataError
+from tests.deep.test_data_files import amat_bytes, idx_bytes
 
 RNG = np.random.default_rng(5)
 PIXELS = RNG.integers(0, 256, (12, 28, 28), dtype=np.uint8)

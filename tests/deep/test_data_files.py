@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch")
 
-from deep.data import amat, files  # noqa: E402
-from deep.data.amat import read_amat  # noqa: E402
-from deep.data.arrays import read_samples  # noqa: E402
-from deep.data.idx import read_idx  # noqa: E402
-from deep.errors import DataError  # noqa: E402
+from deep.data import amat, files
+from deep.data.amat import read_amat
+from deep.data.arrays import read_samples
+from deep.data.idx import read_idx
+from deep.errors import DataError
 
 CODES = {"u1": 8, "i1": 9, ">i2": 11, ">i4": 12, ">f4": 13, ">f8": 14}
 # One block of reading, and what Python needs around it.

@@ -11,14 +11,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from deep.config import DataConfig  # noqa: E402
-from deep.data.batches import to_scale  # noqa: E402
-from deep.data.dataset import DataSet  # noqa: E402
-from deep.data.load import batches_from, load_dataset  # noqa: E402
-from deep.data.registry import REMOTE_SETS  # noqa: E402
-from deep.errors import DataError  # noqa: E402
-from tests.deep.test_data_files import amat_bytes, idx_bytes  # noqa: E402
-from tests.tolerances import assert_close  # noqa: E402
+from deep.config import DataConfig
+from deep.data.batches import to_scale
+from deep.data.dataset import DataSet
+from deep.data.load import batches_from, load_dataset
+from deep.data.registry import REMOTE_SETS
+from deep.errors import DataError
+from tests.deep.test_data_files import amat_bytes, idx_bytes
+from tests.tolerances import assert_close
 
 RNG = np.random.default_rng(6)
 

@@ -9,15 +9,15 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-import linvae  # noqa: E402
-from deep.config import DataConfig  # noqa: E402
-from deep.data.batches import TensorBatches  # noqa: E402
-from deep.data.binarise import BinarisedBatches, binarise_once  # noqa: E402
-from deep.data.dataset import DataSet  # noqa: E402
-from deep.data.gaussian import GaussianSource  # noqa: E402
-from deep.data.load import batches_from, load_dataset, source_from  # noqa: E402
-from deep.errors import DataError  # noqa: E402
-from tests.tolerances import assert_close, tolerance  # noqa: E402
+import linvae
+from deep.config import DataConfig
+from deep.data.batches import TensorBatches
+from deep.data.binarise import BinarisedBatches, binarise_once
+from deep.data.dataset import DataSet
+from deep.data.gaussian import GaussianSource
+from deep.data.load import batches_from, load_dataset, source_from
+from deep.errors import DataError
+from tests.tolerances import assert_close, tolerance
 
 RNG = np.random.default_rng(7)
 STANDARD_ERRORS = tolerance("monte_carlo")

@@ -11,9 +11,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from deep import gates  # noqa: E402
-from linvae import hypernetwork  # noqa: E402
-from tests.tolerances import assert_close  # noqa: E402
+from deep import gates
+from linvae import hypernetwork
+from tests.tolerances import assert_close
 
 X = np.concatenate([np.linspace(-40, 40, 801), [-1e-9, 0.0, 1e-9, -800.0, 800.0]])
 KINKED = ("sqrt_relu", "min_exp")

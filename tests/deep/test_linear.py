@@ -12,7 +12,8 @@ torch = pytest.importorskip("torch")
 import linvae as lv
 from deep.comparison.linear import compare, read_off, write_out
 from deep.config import ModelConfig
-from deep.networks.linear import MultiRateLinearVAE, linear_from_config
+from deep.networks.linear import MultiRateLinearVAE
+from deep.networks.linear_config import linear_from_config
 from deep.networks.linear_parts import whitening
 from deep.objectives.linear import (
     expected_terms,
@@ -341,3 +342,17 @@ def test_bad_shapes_are_refused():
         model(x, 1.0, noise=x[:, :2])
     with pytest.raises(ValueError, match=r"latents: got shape \(4, 7\)"):
         model.decode(x, 1.0)
+
+
+@pytest.mark.parametrize("ungated", [(), ("decoder_2",), ("encoder_1", "decoder_2")])
+@pytest.mark.parametrize("sharpness", [3.0, math.inf])
+def test_spread_is_that_of_the_columns(ungated, sharpness):
+    generator = torch.Generator().manual_seed(5)
+    model = MultiRateLinearVAE(
+        7, 3, beta_range=RANGE, generator=generator, scale=1.7, ungated=ungated
+    )
+    betas = torch.tensor([0.2, 1.0, 5.0], dtype=torch.float64)
+    parts = model.at(betas, sharpness=sharpness)
+    want = (parts.posterior_variance * parts.decoder.square().sum(-2)).sum(-1).detach()
+    assert_close(model.spread(betas, sharpness=sharpness).detach(), want)
+    assert_close(model.spread(1.0, sharpness=sharpness).detach(), want[1])

@@ -9,13 +9,13 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from torch import nn  # noqa: E402
+from torch import nn
 
-from deep.config import ModelConfig  # noqa: E402
-from deep.errors import ConfigError, InputError  # noqa: E402
-from deep.networks.mlp import GaussianHead, linear, mlp_from_config, mlp_vae  # noqa: E402
-from deep.networks.vae import VAE, MultiRateVAE  # noqa: E402
-from tests.tolerances import assert_close  # noqa: E402
+from deep.config import ModelConfig
+from deep.errors import ConfigError, InputError
+from deep.networks.mlp import GaussianHead, linear, mlp_from_config, mlp_vae
+from deep.networks.vae import VAE, MultiRateVAE
+from tests.tolerances import assert_close
 
 RANGE = (0.01, 10.0)
 F64 = torch.float64

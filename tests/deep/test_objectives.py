@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch")
 import linvae as lv
 from deep.config import BetaConfig, ExperimentConfig, TrainingConfig
 from deep.errors import ConfigError, InputError
+from deep.networks.linear import MultiRateLinearVAE
 from deep.objectives.betas import (
     Annealing,
     BetaDraws,
@@ -26,10 +27,12 @@ from deep.objectives.elbo import (
     objective_from,
 )
 from deep.objectives.likelihoods import (
+    Bernoulli,
     CalibratedGaussian,
     DiscretisedLogistic,
     Gaussian,
 )
+from deep.randomness import generator
 from tests.deep.oracle_networks import LinearGaussian, population
 from tests.tolerances import assert_close, tolerance
 
@@ -332,3 +335,26 @@ def test_objective_of_an_experiment():
     assert objective.sharpness == SharpnessSchedule((1.0, 9.0), 0.6, 0.1)
     with pytest.raises(ConfigError, match="calibrated"):
         objective_from(ExperimentConfig().with_changes(likelihood={"kind": "calibrated"}))
+
+
+def test_expected_latents_are_the_average_over_sampled_ones():
+    made = torch.Generator().manual_seed(3)
+    model = MultiRateLinearVAE(5, 3, beta_range=(0.1, 4.0), generator=made, dtype=torch.float64)
+    x = torch.randn(40, 5, generator=made, dtype=torch.float64)
+    draws = BetaDraws((0.1, 4.0), "constant", 0.7)
+    exact = RateDistortionObjective(Gaussian(0.3), draws, expected=True)
+    sampled = RateDistortionObjective(Gaussian(0.3), draws)
+
+    def loss(objective, seed):
+        with torch.no_grad():
+            return float(objective(model, x, done=0.5, generator=generator(seed, "test")).loss)
+
+    want = loss(exact, 0)
+    assert want == loss(exact, 1), "nothing is drawn"
+    values = np.array([loss(sampled, seed) for seed in range(400)])
+    assert abs(values.mean() - want) <= 5 * values.std(ddof=1) / 20
+
+
+def test_expected_latents_need_a_gaussian():
+    with pytest.raises(ConfigError, match="expected: got a Bernoulli likelihood"):
+        RateDistortionObjective(Bernoulli(), BetaDraws((0.1, 4.0), "batch", 1.0), expected=True)
