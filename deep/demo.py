@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from deep.comparison.linear import Comparison, compare
+from deep.comparison.curves import ComparedCurve
+from deep.comparison.linear import compare
 from deep.networks.linear import MultiRateLinearVAE
 from deep.networks.linear_parts import whitening
 from deep.training.exact import Schedule, threads, train_linear
@@ -27,7 +28,7 @@ _GOAL, _GOAL_NATS = 0.01, 0.1
 
 
 @dataclass(frozen=True, eq=False)
-class DemoResult(Comparison):
+class DemoResult(ComparedCurve):
     """The comparison, with what there is to say about it.
 
     Attributes
@@ -132,7 +133,7 @@ def run(
     )
 
 
-def _in_words(result: Comparison, model: MultiRateLinearVAE, plan: Schedule) -> list[str]:
+def _in_words(result: ComparedCurve, model: MultiRateLinearVAE, plan: Schedule) -> list[str]:
     count = sum(p.numel() for p in model.parameters())
     lines = [
         f"One network for all β: {count} numbers, matrices and gates, learned in {plan.steps} "

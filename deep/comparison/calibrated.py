@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 import linvae as lv
-from deep.comparison.reference import Bounds, ReferencePoints, as_betas
+from deep.comparison.reference import Bounds, ReferencePoints, closed_form_points
 
 __all__ = ["CalibratedReference", "calibrated_reference"]
 
@@ -34,16 +34,7 @@ class CalibratedReference:
 
     def at_beta(self, betas: ArrayLike) -> ReferencePoints:
         """Points at β's (B,), each > n / rank where k latents reach the rank of the data."""
-        weights = as_betas(betas)
-        points = self.frontier.at_beta(weights)
-        return ReferencePoints(
-            betas=weights,
-            rate=np.array(points.rate),
-            distortion=np.array(points.distortion),
-            squared_error=np.array(points.squared_error),
-            objective=np.asarray(points.distortion + weights * points.rate),
-            slack=np.zeros_like(weights),
-        )
+        return closed_form_points(self.frontier, betas)
 
     def collapsed_loss(self, betas: ArrayLike) -> NDArray[np.float64]:
         """Excess of a model that ignores the data, with its own best σ², at β's (B,), nats."""

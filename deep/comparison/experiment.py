@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from deep.comparison.bernoulli_fit import fit_bernoulli
 from deep.comparison.calibrated import calibrated_reference
 from deep.comparison.curves import ComparedCurve, compare_curve
 from deep.comparison.figure import save_picture
-from deep.comparison.linear import read_off
+from deep.comparison.linear import exact_curve
 from deep.comparison.record import conditions, experiment_record, save_record
 from deep.comparison.reference import (
     Reference,
@@ -28,10 +28,11 @@ from deep.config import ExperimentConfig
 from deep.data.load import DataSet
 from deep.errors import ConfigError
 from deep.evaluation.curve import LearnedCurve, evaluate_curve
+from deep.networks.linear import MultiRateLinearVAE
 from deep.runs import Material, Run, dedicated_settings, is_multi_rate, run_name, train_run
 from deep.settings import as_plain
 
-__all__ = ["Interrupted", "exact_curve", "run_experiment"]
+__all__ = ["Interrupted", "run_experiment"]
 
 FloatArray = NDArray[np.float64]
 # (what is trained, its number, of how many) -> callback for its steps
@@ -58,7 +59,7 @@ class _Judge:
 
     def curve(self, run: Run, betas: FloatArray) -> LearnedCurve:
         if self.spectrum is not None:
-            return exact_curve(run, betas, self.spectrum)
+            return _exact(run, betas, self.spectrum)
         plan = self.config.evaluation
         assert self.samples is not None
         return evaluate_curve(
@@ -136,27 +137,6 @@ def run_experiment(
     save_record(output / f"{config.name}.json", record)
     save_picture(output / f"{config.name}.png", record)
     return record
-
-
-def exact_curve(run: Run, betas: FloatArray, spectrum: lv.Spectrum) -> LearnedCurve:
-    """The curve of a linear network, exact for data of that mean and covariance."""
-    variance = run.config.likelihood.noise_variance
-    terms = read_off(run.network, betas, noise_variance=variance).evaluate(spectrum, betas)  # type: ignore[arg-type]
-    exact = np.zeros_like(betas)
-    return LearnedCurve(
-        betas=betas,
-        rate=terms.rate,
-        distortion=terms.distortion,
-        squared_error=terms.squared_error,
-        objective=terms.objective,
-        rate_se=exact,
-        distortion_se=exact,
-        squared_error_se=exact,
-        objective_se=exact,
-        noise_variance=np.full_like(betas, variance),
-        n_samples=spectrum.n_samples or 0,
-        n_features=spectrum.n_features,
-    )
 
 
 # --- training ------------------------------------------------------------------------------------
@@ -254,6 +234,12 @@ def _reference(
     return linear_reference(spectrum, latent_dim=k, noise_variance=variance)
 
 
+def _exact(run: Run, betas: FloatArray, spectrum: lv.Spectrum) -> LearnedCurve:
+    network = cast(MultiRateLinearVAE, run.network)
+    variance = run.config.likelihood.noise_variance
+    return exact_curve(network, betas, spectrum=spectrum, noise_variance=variance)
+
+
 def _joined(judge: _Judge, dedicated: Sequence[Run]) -> ComparedCurve:
     """One curve of separately trained networks, each at its own β."""
     curves = [judge.curve(run, np.array([run.config.beta.value])) for run in dedicated]
@@ -273,7 +259,7 @@ def _held_out(
     variance = config.likelihood.noise_variance
     best = lv.response(material.spectrum, betas, latent_dim=config.model.latent_dim,
                        noise_variance=variance).evaluate(spectrum, betas)  # fmt: skip
-    curves = [exact_curve(run, betas, spectrum) for run, _ in trained]
+    curves = [_exact(run, betas, spectrum) for run, _ in trained]
     rows = [
         {
             "beta": float(beta),

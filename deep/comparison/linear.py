@@ -2,52 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 import linvae as lv
 from deep._checks import fail
+from deep.comparison.curves import ComparedCurve, compare_curve
+from deep.comparison.reference import frontier_reference
+from deep.evaluation.curve import LearnedCurve
 from deep.networks.linear import MultiRateLinearVAE
 from deep.networks.linear_parts import GatedLinear, NoGates
 
-__all__ = ["Comparison", "compare", "read_off", "write_out"]
+__all__ = ["compare", "exact_curve", "read_off", "write_out"]
 
 FloatArray = NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class Comparison:
-    """A trained network beside the optimum; arrays have one entry per β, shape (B,).
-
-    Attributes
-    ----------
-    betas : ndarray
-    rate, distortion, objective : ndarray
-        Of the network, nats.
-    squared_error : ndarray
-        Summed over dimensions, squared data units.
-    optimum : ndarray
-        Smallest objective of any linear VAE of that size, nats.
-    excess_nats : ndarray
-        objective − optimum.
-    normalised_excess : ndarray
-        0 = optimal, 1 = no better than ignoring the data; in nats where in_nats is True.
-    in_nats : ndarray of bool
-        Where a model that ignores the data would lose 1 nat or less.
-    """
-
-    betas: FloatArray
-    rate: FloatArray
-    distortion: FloatArray
-    squared_error: FloatArray
-    objective: FloatArray
-    optimum: FloatArray
-    excess_nats: FloatArray
-    normalised_excess: FloatArray
-    in_nats: NDArray[np.bool_]
 
 
 def read_off(
@@ -68,10 +37,10 @@ def read_off(
     )
 
 
-def compare(
-    model: MultiRateLinearVAE, betas: FloatArray, *, spectrum: lv.Spectrum, frontier: lv.Frontier
-) -> Comparison:
-    """Hold the network against the frontier at each β.
+def exact_curve(
+    model: MultiRateLinearVAE, betas: FloatArray, *, spectrum: lv.Spectrum, noise_variance: float
+) -> LearnedCurve:
+    """The curve of a linear network, exact for data of that mean and covariance.
 
     Parameters
     ----------
@@ -80,27 +49,40 @@ def compare(
         KL weights > 0.
     spectrum : Spectrum
         Of the data to evaluate on.
-    frontier : Frontier
-        Of the same data, with the network's latent size and noise variance.
+    noise_variance : float
+        σ² of the decoder.
 
     Returns
     -------
-    Comparison
+    LearnedCurve
+        Its standard errors are 0.
     """
-    vae = read_off(model, betas, noise_variance=frontier.noise_variance)
-    terms = vae.evaluate(spectrum, betas)
-    gap = frontier.normalised_gap(terms.rate, terms.distortion, betas)
-    return Comparison(
+    terms = read_off(model, betas, noise_variance=noise_variance).evaluate(spectrum, betas)
+    names = ("rate", "distortion", "squared_error", "objective")
+    return LearnedCurve(
         betas=betas,
-        rate=terms.rate,
-        distortion=terms.distortion,
-        squared_error=terms.squared_error,
-        objective=terms.objective,
-        optimum=frontier.at_beta(betas).objective,
-        excess_nats=frontier.gap(terms.rate, terms.distortion, betas),
-        normalised_excess=gap.value,
-        in_nats=gap.in_nats,
+        **{name: getattr(terms, name) for name in names},
+        **{f"{name}_se": np.zeros_like(betas) for name in names},
+        noise_variance=np.full_like(betas, noise_variance),
+        n_samples=spectrum.n_samples or 0,
+        n_features=spectrum.n_features,
     )
+
+
+def compare(
+    model: MultiRateLinearVAE, betas: FloatArray, *, spectrum: lv.Spectrum, frontier: lv.Frontier
+) -> ComparedCurve:
+    """Hold the network against the frontier at each β, exactly.
+
+    Parameters
+    ----------
+    model, betas, spectrum
+        As for :func:`exact_curve`.
+    frontier : Frontier
+        Of the same data, with the network's latent size and noise variance.
+    """
+    curve = exact_curve(model, betas, spectrum=spectrum, noise_variance=frontier.noise_variance)
+    return compare_curve(curve, frontier_reference(frontier))
 
 
 def write_out(model: MultiRateLinearVAE, hypernetwork: lv.Hypernetwork) -> None:

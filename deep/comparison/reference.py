@@ -18,6 +18,8 @@ __all__ = [
     "Reference",
     "ReferencePoints",
     "as_betas",
+    "closed_form_points",
+    "frontier_reference",
     "linear_reference",
     "shannon_reference",
 ]
@@ -101,21 +103,28 @@ class FrontierReference:
 
     def at_beta(self, betas: ArrayLike) -> ReferencePoints:
         """Points at β's (B,)."""
-        weights = as_betas(betas)
-        points = self.frontier.at_beta(weights)
-        # At rate 0 a frontier point carries the largest critical β, not the β that was asked for.
-        return ReferencePoints(
-            betas=weights,
-            rate=np.array(points.rate),
-            distortion=np.array(points.distortion),
-            squared_error=np.array(points.squared_error),
-            objective=np.asarray(points.distortion + weights * points.rate),
-            slack=np.zeros_like(weights),
-        )
+        return closed_form_points(self.frontier, betas)
 
     def collapsed_loss(self, betas: ArrayLike) -> FloatArray:
         """Excess of a model that ignores the data at β's (B,), nats."""
         return np.asarray(self.frontier.collapsed_loss(as_betas(betas)))
+
+
+def closed_form_points(
+    curve: lv.Frontier | lv.CalibratedFrontier, betas: ArrayLike
+) -> ReferencePoints:
+    """Points of a closed-form curve at β's (B,), exact."""
+    weights = as_betas(betas)
+    points = curve.at_beta(weights)
+    # At rate 0 a frontier point carries the largest critical β, not the β that was asked for.
+    return ReferencePoints(
+        betas=weights,
+        rate=np.array(points.rate),
+        distortion=np.array(points.distortion),
+        squared_error=np.array(points.squared_error),
+        objective=np.asarray(points.distortion + weights * points.rate),
+        slack=np.zeros_like(weights),
+    )
 
 
 def linear_reference(
@@ -138,13 +147,20 @@ def linear_reference(
     noise_variance : float
         σ² of the decoder.
     """
-    frontier = lv.Frontier(spectrum, latent_dim=latent_dim, noise_variance=noise_variance)
+    return frontier_reference(
+        lv.Frontier(spectrum, latent_dim=latent_dim, noise_variance=noise_variance)
+    )
+
+
+def frontier_reference(frontier: lv.Frontier) -> FrontierReference:
+    """A frontier as the reference that :func:`linear_reference` makes of its spectrum."""
+    k = frontier.latent_dim
     return FrontierReference(
         frontier,
-        f"linear optimum, k = {latent_dim}",
-        f"Exact optimum of linear VAEs with {latent_dim} latents and noise variance "
-        f"{noise_variance:g} on these data; a lower bound for such models only: a nonlinear model "
-        "may legally lie below.",
+        f"linear optimum, k = {k}",
+        f"Exact optimum of linear VAEs with {k} latents and noise variance "
+        f"{frontier.noise_variance:g} on these data; a lower bound for such models only: a "
+        "nonlinear model may legally lie below.",
         "linear VAEs",
     )
 
