@@ -28,6 +28,7 @@ from deep.objectives.elbo import RateDistortionObjective, objective_from
 from deep.randomness import generator
 from deep.settings import as_plain, checked
 from deep.training.checkpoints import load_weights
+from deep.training.files import replace_file
 from deep.training.loop import FitResult, fit
 
 if TYPE_CHECKING:
@@ -46,6 +47,9 @@ __all__ = [
 Progress = Callable[[int, int], None]
 
 _FLAT = ("linear", "mlp")  # networks that see vectors
+# Sections that training depends on: a change in one of them is another run.
+_DETERMINING = ("data", "model", "likelihood", "beta", "training")
+_EXPERIMENT = "experiment.json"
 
 
 @dataclass(frozen=True)
@@ -172,6 +176,7 @@ def train_run(
     """
     network = _network(config, material, seed)
     objective = objective_from(config)
+    plain = as_plain(config)
     result = fit(
         network,
         objective,
@@ -180,10 +185,20 @@ def train_run(
         seed=seed,
         folder=folder,
         resume=resume,
-        config={"settings": as_plain(config), "seed": seed},
+        config=_determining(plain),
         progress=progress,
     )
+    if folder is not None:
+        # All settings, those of the evaluation too: they may change from one call to the next.
+        text = json.dumps({"settings": plain, "seed": seed}, indent=1, allow_nan=False)
+        replace_file(Path(folder) / _EXPERIMENT, text.encode() + b"\n")
     return Run(config, seed, network, objective, result)
+
+
+def _determining(plain: dict[str, Any]) -> dict[str, Any]:
+    """What training depends on; where the data lie does not matter, only what they are."""
+    kept = {name: plain[name] for name in _DETERMINING}
+    return {**kept, "data": {**kept["data"], "path": None}}
 
 
 def load_run(folder: Path) -> tuple[Run, Material]:
@@ -194,7 +209,7 @@ def load_run(folder: Path) -> tuple[Run, Material]:
     CheckpointError
         No run, an unfinished one, or damaged files.
     """
-    path = Path(folder) / "config.json"
+    path = Path(folder) / _EXPERIMENT
     try:
         content: Any = json.loads(path.read_bytes())
         settings, seed = content["settings"], int(content["seed"])
