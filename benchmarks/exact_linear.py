@@ -26,7 +26,7 @@ from deep.networks.linear import MultiRateLinearVAE
 from deep.networks.linear_parts import whitening
 from deep.training.exact import Schedule, polish, threads, train_linear
 
-from .mnist_frontier import FILE, read_idx_images
+from .mnist_frontier import FILE, read_images
 from .record import RESULTS, conditions, write_json
 
 __all__ = ["Problem", "main"]
@@ -142,7 +142,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=RESULTS / "exact-linear-mnist.json")
     options = parser.parse_args(argv)
     path = options.folder / FILE
-    spectrum = lv.Spectrum.from_samples(read_idx_images(path) / 255.0)
+    spectrum = lv.Spectrum.from_samples(read_images(options.folder) / 255.0)
     problem = Problem(spectrum, LATENT_DIM, NOISE_VARIANCE)
     plan = replace(Schedule(), steps=options.steps)
     record: dict[str, Any] = {

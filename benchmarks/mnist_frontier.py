@@ -7,7 +7,6 @@ FOLDER holds the original ``train-images-idx3-ubyte.gz``. Pixels are scaled to [
 from __future__ import annotations
 
 import argparse
-import gzip
 import hashlib
 import sys
 from pathlib import Path
@@ -16,23 +15,19 @@ from typing import Any
 import numpy as np
 
 import linvae as lv
+from deep.data.idx import read_idx
 
 from .record import RESULTS, conditions, write_json
 
-__all__ = ["frontier_record", "main", "read_idx_images"]
+__all__ = ["frontier_record", "main", "read_images"]
 
 FILE = "train-images-idx3-ubyte.gz"
 
 
-def read_idx_images(path: Path) -> np.ndarray[Any, Any]:
-    """Read a gzipped IDX file of images as rows of uint8; refuse anything else."""
-    raw = gzip.decompress(path.read_bytes())
-    if raw[:4] != b"\x00\x00\x08\x03" or len(raw) < 16:
-        raise ValueError(f"{path}: got another magic number; expected IDX images of uint8")
-    count, height, width = (int(v) for v in np.frombuffer(raw, ">u4", 3, 4))
-    if len(raw) != 16 + count * height * width:
-        raise ValueError(f"{path}: got {len(raw) - 16} bytes; expected {count * height * width}")
-    return np.frombuffer(raw, np.uint8, offset=16).reshape(count, height * width)
+def read_images(folder: Path) -> np.ndarray[Any, Any]:
+    """Training images of a folder as rows of uint8."""
+    images = read_idx(folder / FILE, ndim=3, dtype=np.uint8)
+    return images.reshape(len(images), -1)
 
 
 def frontier_record(samples: Any, latent_dim: int, noise_variance: float) -> dict[str, Any]:
@@ -72,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=RESULTS / "mnist-frontier.json")
     options = parser.parse_args(argv)
     path = options.folder / FILE
-    images = read_idx_images(path)
+    images = read_images(options.folder)
     record = {
         "experiment": "exact linear frontier of MNIST (training images, pixels in [0, 1])",
         "command": "python -m benchmarks.mnist_frontier FOLDER",

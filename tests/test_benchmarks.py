@@ -14,32 +14,9 @@ from benchmarks.record import RESULTS, conditions, write_json
 from tests.tolerances import assert_close
 
 
-def idx(images: np.ndarray, magic: bytes = b"\x00\x00\x08\x03") -> bytes:
+def idx(images: np.ndarray) -> bytes:
     sizes = np.array(images.shape, dtype=">u4").tobytes()
-    return gzip.compress(magic + sizes + images.astype(np.uint8).tobytes())
-
-
-def test_idx_round_trip(tmp_path: Path) -> None:
-    images = np.random.default_rng(0).integers(0, 256, (7, 3, 5))
-    path = tmp_path / mnist_frontier.FILE
-    path.write_bytes(idx(images))
-    assert (mnist_frontier.read_idx_images(path) == images.reshape(7, 15)).all()
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (idx(np.zeros((2, 3, 3)), b"\x00\x00\x08\x01"), "magic number"),
-        (gzip.compress(b"\x00\x00\x08\x03"), "magic number"),
-        (gzip.compress(gzip.decompress(idx(np.zeros((2, 3, 3))))[:-1]), "got 17 bytes"),
-    ],
-    ids=["labels", "header cut", "pixels cut"],
-)
-def test_idx_files_that_are_not_images(tmp_path: Path, content: bytes, message: str) -> None:
-    path = tmp_path / mnist_frontier.FILE
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match=message):
-        mnist_frontier.read_idx_images(path)
+    return gzip.compress(b"\x00\x00\x08\x03" + sizes + images.astype(np.uint8).tobytes())
 
 
 def test_frontier_script_writes_a_record(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -56,7 +33,7 @@ def test_frontier_script_writes_a_record(tmp_path: Path, capsys: pytest.CaptureF
 @pytest.mark.data
 def test_the_committed_mnist_frontier_is_reproduced(real_data: Path) -> None:
     record = json.loads((RESULTS / "mnist-frontier.json").read_text(encoding="utf-8"))
-    images = mnist_frontier.read_idx_images(real_data / "mnist" / mnist_frontier.FILE)
+    images = mnist_frontier.read_images(real_data / "mnist")
     again = mnist_frontier.frontier_record(images / 255.0, 32, 0.5)
     assert_close(np.array(again["critical_betas"]), np.array(record["critical_betas"]))
     for new, old in zip(again["points"], record["points"], strict=True):
