@@ -1,7 +1,7 @@
 """The settings of an experiment: typed, checked, saved with the run.
 
-Every section refuses unknown keys. ``load`` reads YAML; ``linvae train`` also takes
-``section.key=value`` on the command line. What each number means is said once, here.
+Every section refuses unknown keys. :mod:`deep.settings` reads them from YAML; ``linvae train``
+also takes ``section.key=value`` on the command line. What each number means is said once, here.
 """
 
 from __future__ import annotations
@@ -172,7 +172,7 @@ class DedicatedConfig(_Section):
 
 
 class ExperimentConfig(_Section):
-    """All of it. Saved as ``config.json`` in the folder of the run."""
+    """All of it. Saved as ``experiment.json`` in the folder of the run."""
 
     name: str = Field(default="run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     title: str = ""
@@ -191,7 +191,14 @@ class ExperimentConfig(_Section):
         if not low < high:
             raise ValueError(f"got evaluation from {low} to {high}; expected low < high; "
                              "put the smallest β first")  # fmt: skip
-        closed = self.model.kind == "linear" and self.likelihood.kind == "gaussian"
+        kind = self.likelihood.kind
+        if self.model.kind == "linear" and kind not in ("gaussian", "calibrated"):
+            raise ValueError(f"got a linear network with likelihood {kind}; expected gaussian or "
+                             "calibrated, as its output is a mean; use an mlp")  # fmt: skip
+        if self.training.latents == "expected" and self.training.devices > 1:
+            raise ValueError("got training.latents = expected on several devices; expected one "
+                             "device; sample the latents")  # fmt: skip
+        closed = self.model.kind == "linear" and kind == "gaussian"
         if self.training.latents == "expected" and not closed:
             raise ValueError("got training.latents = expected; expected a linear network with a "
                              "gaussian likelihood; sample the latents")  # fmt: skip

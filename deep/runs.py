@@ -8,6 +8,7 @@ budget. The folder alone is enough to evaluate a run or to go on with it.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,7 +29,7 @@ from deep.objectives.elbo import RateDistortionObjective, objective_from
 from deep.randomness import generator
 from deep.settings import as_plain, checked
 from deep.training.checkpoints import load_weights
-from deep.training.files import replace_file
+from deep.training.files import read_sealed, replace_file
 from deep.training.loop import FitResult, fit
 
 if TYPE_CHECKING:
@@ -176,7 +177,6 @@ def train_run(
     """
     network = _network(config, material, seed)
     objective = objective_from(config)
-    plain = as_plain(config)
     result = fit(
         network,
         objective,
@@ -185,13 +185,12 @@ def train_run(
         seed=seed,
         folder=folder,
         resume=resume,
-        config=_determining(plain),
+        config=_determining(as_plain(config)),
         progress=progress,
     )
+    network.to(material.dtype)  # what load_run makes of the weights, after training in bfloat16
     if folder is not None:
-        # All settings, those of the evaluation too: they may change from one call to the next.
-        text = json.dumps({"settings": plain, "seed": seed}, indent=1, allow_nan=False)
-        replace_file(Path(folder) / _EXPERIMENT, text.encode() + b"\n")
+        _keep_settings(Path(folder), config, seed)
     return Run(config, seed, network, objective, result)
 
 
@@ -199,6 +198,43 @@ def _determining(plain: dict[str, Any]) -> dict[str, Any]:
     """What training depends on; where the data lie does not matter, only what they are."""
     kept = {name: plain[name] for name in _DETERMINING}
     return {**kept, "data": {**kept["data"], "path": None}}
+
+
+def _keep_settings(folder: Path, config: ExperimentConfig, seed: int) -> None:
+    """Write all settings, those of the evaluation too: they may change from one call to the next.
+
+    A path of data is kept in full, so that the folder can be evaluated from anywhere.
+    """
+    plain = as_plain(config)
+    if plain["data"]["path"] is not None:
+        plain["data"]["path"] = os.path.abspath(os.path.expanduser(plain["data"]["path"]))
+    text = json.dumps({"settings": plain, "seed": seed}, indent=1, allow_nan=False)
+    replace_file(folder / _EXPERIMENT, text.encode() + b"\n")
+
+
+def _kept_settings(folder: Path) -> tuple[ExperimentConfig, int]:
+    """Settings and seed of a finished run; those of the training are sealed in its result."""
+    if not (folder / "result.json").is_file():
+        what = "an unfinished run" if (folder / "config.json").is_file() else "no run"
+        fail("run", f"{str(folder)!r}, which holds {what}", "the folder of a finished run",
+             "name what --output of linvae train named, or finish it with --resume",
+             CheckpointError)  # fmt: skip
+    sealed = read_sealed(folder / "result.json")["run"]
+    try:
+        content: Any = json.loads((folder / _EXPERIMENT).read_bytes())
+        config = checked(content["settings"], str(folder / _EXPERIMENT))
+        seed = int(content["seed"])
+    except FileNotFoundError:  # the process was killed before the last file
+        return checked(sealed["config"], str(folder / "result.json")), int(sealed["seed"])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        fail("run", f"{str(folder / _EXPERIMENT)!r}, which is damaged ({type(error).__name__})",
+             "the settings of the run", "delete that file: the defaults of the evaluation are "
+             "used instead", CheckpointError)  # fmt: skip
+    if _determining(as_plain(config)) != sealed["config"] or seed != sealed["seed"]:
+        fail("run", f"{str(folder / _EXPERIMENT)!r}, which was changed after training",
+             "the settings the network was trained by", "undo the changes, or delete that file",
+             CheckpointError)  # fmt: skip
+    return config, seed
 
 
 def load_run(folder: Path) -> tuple[Run, Material]:
@@ -209,17 +245,7 @@ def load_run(folder: Path) -> tuple[Run, Material]:
     CheckpointError
         No run, an unfinished one, or damaged files.
     """
-    path = Path(folder) / _EXPERIMENT
-    try:
-        content: Any = json.loads(path.read_bytes())
-        settings, seed = content["settings"], int(content["seed"])
-    except OSError as error:
-        fail("run", f"{str(folder)!r} ({error.strerror})", "the folder of a run",
-             "name what --output of linvae train named", CheckpointError)  # fmt: skip
-    except (ValueError, TypeError, KeyError):
-        fail("run", f"{str(path)!r}, which is damaged", "the settings of a run",
-             "train again in another folder", CheckpointError)  # fmt: skip
-    config = checked(settings, str(path))
+    config, seed = _kept_settings(Path(folder))
     material = Material(config)
     network = _network(config, material, seed)
     objective = objective_from(config)

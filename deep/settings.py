@@ -32,11 +32,18 @@ def read_settings(source: str) -> ExperimentConfig:
     if source in PRESETS:
         return PRESETS[source]
     path = Path(source)
-    if not path.is_file():
+    if not _is_file(path):
         close = difflib.get_close_matches(source, PRESETS, n=1)
         hint = f"did you mean {close[0]}?" if close else f"presets: {', '.join(PRESETS)}"
         fail("settings", repr(source), "the name of a preset or of a YAML file", hint, ConfigError)
     return checked(_parse(path), str(path))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name no file can have
+        return False
 
 
 def with_overrides(config: ExperimentConfig, changes: Sequence[str]) -> ExperimentConfig:
@@ -55,7 +62,7 @@ def with_overrides(config: ExperimentConfig, changes: Sequence[str]) -> Experime
                  ConfigError)  # fmt: skip
         try:
             value = yaml.safe_load(text)
-        except yaml.YAMLError:
+        except (yaml.YAMLError, RecursionError):
             fail("--set", repr(change), "a value in YAML", "quote it", ConfigError)
         *sections, last = key.strip().split(".")
         place: Any = plain

@@ -79,6 +79,13 @@ def _guarded(name: str, options: argparse.Namespace) -> int:
         code: int = getattr(commands, name)(options)
     except InputError as error:
         raise LinvaeInputError(str(error)) from error
+    except OSError as error:
+        if error.filename is None:  # about standard output
+            raise
+        raise LinvaeInputError(
+            f"{error.filename}: got {error.strerror or error}; expected a file or folder that can "
+            "be read and written; check the path and its permissions"
+        ) from error
     except DivergenceError as error:
         print("linvae: error:", " ".join(str(error).split()), file=sys.stderr)
         return 1

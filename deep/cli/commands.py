@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from deep._checks import fail
 from deep.config import ExperimentConfig
 from deep.errors import ConfigError
 from deep.evaluation.curve import LearnedCurve, evaluate_curve
-from deep.evaluation.curves import psnr
+from deep.evaluation.curves import area_under_curve, psnr
 from deep.evaluation.importance import importance_weighted_nll
 from deep.evaluation.latents import active_units
 from deep.evaluation.search import find_beta
@@ -51,6 +52,9 @@ def _settings(options: argparse.Namespace) -> ExperimentConfig | None:
              "see the presets with --list", ConfigError)  # fmt: skip
     config = with_overrides(read_settings(options.settings), options.set)
     if options.show:
+        if options.json:
+            print(json_text(as_plain(config)))
+            return None
         print(yaml.safe_dump(as_plain(config), sort_keys=False, allow_unicode=True).rstrip())
         return None
     return config
@@ -76,6 +80,7 @@ def train_command(options: argparse.Namespace) -> int:
     folder = Path(options.output or Path("runs") / config.name / run_name(config, seed))
     printer = _printer(options)
     material = Material(config)
+    material.split("test")  # what cannot be judged need not be trained
     printer.line(_what(config, seed) + f" Folder: {folder}")
     with console.progress_bar("training", wanted=not (options.quiet or options.json)) as progress:
         run = train_run(config, material, seed=seed, folder=folder, resume=options.resume,
@@ -83,8 +88,8 @@ def train_command(options: argparse.Namespace) -> int:
     result = run.result
     assert result is not None
     if result.status == "interrupted":
-        printer.line(f"Interrupted after {result.steps} steps; the state is saved. Go on with the "
-                     "same command and --resume.")  # fmt: skip
+        print(f"linvae: interrupted after {result.steps} steps; the state is saved; go on with the "
+              "same command and --resume", file=sys.stderr)  # fmt: skip
         return _INTERRUPTED
     curve = _curve(run, material, _betas_of(config))
     printer.line(f"{result.steps} steps in {result.seconds:.0f} s, {run.n_parameters} parameters.")
@@ -120,17 +125,30 @@ def evaluate_command(options: argparse.Namespace) -> int:
     """Read the curve of a finished run."""
     run, material = load_run(Path(options.folder))
     betas = _betas_of(run.config) if options.beta is None else np.concatenate(options.beta)
-    if not is_multi_rate(run.config) and options.beta is not None:
-        fail("--beta", "other β's for a network trained for one", f"none: it is for β = "
-             f"{run.config.beta.value:g}", "leave --beta out", ConfigError)  # fmt: skip
+    wishes = (options.beta, options.find_rate, options.find_distortion)
+    if not is_multi_rate(run.config) and any(wish is not None for wish in wishes):
+        fail("--beta or --find", "a wish for other β's of a network trained for one",
+             f"none: it is for β = {run.config.beta.value:g}", "leave it out",
+             ConfigError)  # fmt: skip
     printer = _printer(options)
     printer.line(_what(run.config, run.seed))
+    low, high = run.config.beta.low, run.config.beta.high
+    if is_multi_rate(run.config) and (betas.min() < low * 0.999 or betas.max() > high * 1.001):
+        printer.line(f"Some β's lie outside {low:g} to {high:g}, the range of the training: there "
+                     "the network only extrapolates.")  # fmt: skip
     curve = _curve(run, material, betas, options.split)
     _print_curve(printer, run, material, curve, options.split)
     document: dict[str, Any] = {
         "command": "evaluate", "folder": options.folder, "split": options.split,
         "n_samples": curve.n_samples, "points": _points(curve),
     }  # fmt: skip
+    span = material.split(options.split).data_range
+    if span is not None:
+        document["psnr"] = psnr(curve.squared_error, curve.n_features, data_range=span[1] - span[0])
+    rates = float(curve.rate.min()), float(curve.rate.max())
+    if rates[0] < rates[1]:
+        area = area_under_curve(curve.rate, curve.distortion, interval=rates)
+        document["area_under_curve"] = {"rates": rates, "area": area}
     samples = _samples(run, material, options.split)
     evaluation = run.config.evaluation
     units = active_units(run.network, samples, betas, batch_size=evaluation.batch_size)
@@ -254,7 +272,8 @@ def compare_command(options: argparse.Namespace) -> int:
                 command=_command(options), progress=progress,
             )  # fmt: skip
         except Interrupted as stopped:
-            printer.line(f"Interrupted; {stopped} is saved. The same command goes on.")
+            print(f"linvae: interrupted; {stopped} is saved; the same command goes on",
+                  file=sys.stderr)  # fmt: skip
             return _INTERRUPTED
     _print_record(printer, record)
     for suffix in ("json", "png"):

@@ -1,7 +1,8 @@
 """The folder of one run: what it holds, what may be resumed there, and what ends it.
 
 ``config.json`` (at the start), ``history.jsonl``, ``checkpoints/``, and at the end
-``model.safetensors``, perhaps ``objective.safetensors``, and last of all ``result.json``.
+``model.safetensors``, perhaps ``objective.safetensors``, and last of all ``result.json``. Beside
+them :mod:`deep.runs` keeps all settings, those of the evaluation too, in ``experiment.json``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The command line: ``linvae VERB ...``.
 
-Exit codes: 0 fine, 1 a claim fails, 2 bad input (one line on standard error), 130 interrupted.
+Exit codes: 0 fine, 1 a claim fails or a training diverges, 2 bad input (one line on standard
+error), 130 interrupted.
 """
 
 from __future__ import annotations
@@ -218,9 +219,10 @@ def _warnings_in_one_line() -> Iterator[None]:
     """Show the package's own warnings to people as sentences, each once."""
     with warnings.catch_warnings():
         plain = warnings.showwarning
+        ours = {"linvae", *(e.value.partition(".")[0] for e in entry_points(group=_GROUP))}
 
         def show(message: Any, category: Any, *rest: Any, **more: Any) -> None:
-            if issubclass(category, LinvaeWarning):
+            if category.__module__.partition(".")[0] in ours:
                 print("linvae: warning:", " ".join(str(message).split()), file=sys.stderr)
             else:
                 plain(message, category, *rest, **more)

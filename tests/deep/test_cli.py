@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ import yaml
 
 from deep.comparison.record import check_record
 from deep.config import ExperimentConfig
+from deep.data.batches import TensorBatches
 from deep.evaluation.curve import evaluate_curve
 from deep.presets import PRESETS
 from deep.runs import load_run
@@ -97,6 +101,50 @@ def test_resuming_a_finished_run_returns_it(settings, capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def test_a_run_is_read_from_its_folder_alone(settings, capsys, tmp_path, monkeypatch):
+    np.save("own.npy", np.random.default_rng(0).standard_normal((200, 6)))
+    data = {"name": "file", "path": "own.npy"}
+    path = settings(data=data, likelihood={"kind": "gaussian"})
+    document(capsys, "train", path, "--output", "out")
+    monkeypatch.chdir("/")
+    folder = tmp_path / "out"
+    first = document(capsys, "evaluate", str(folder))
+    kept = folder / "experiment.json"
+    changed = kept.read_text().replace('"noise_variance": 1.0', '"noise_variance": 2.0')
+    assert changed != kept.read_text()
+    kept.write_text(changed)
+    assert run("evaluate", str(folder)) == 2
+    assert "changed after training" in capsys.readouterr().err
+    kept.write_text("{")
+    assert run("evaluate", str(folder)) == 2
+    assert "damaged" in capsys.readouterr().err
+    kept.unlink()  # as after a kill before the last write; the path of the data is kept there
+    assert run("evaluate", str(folder)) == 2
+    assert "own.npy" not in json.dumps(first)
+
+
+def test_interrupted_training_says_how_to_go_on(settings, capsys, monkeypatch):
+    path = settings()
+    whole = document(capsys, "train", path, "--output", "whole")
+    batches = TensorBatches.batch
+
+    def interrupted(self, step, *rest):
+        if step == 5:
+            signal.raise_signal(signal.SIGINT)
+        return batches(self, step, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TensorBatches, "batch", interrupted)
+        assert run("train", path, "--output", "out", "--quiet") == 130
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "--resume" in captured.err
+    assert run("evaluate", "out") == 2
+    assert "unfinished" in capsys.readouterr().err
+    again = document(capsys, "train", path, "--output", "out", "--resume")
+    assert again["held_out"] == whole["held_out"]
+
+
 def test_dedicated_network_knows_its_beta(settings, capsys):
     trained = document(capsys, "train", settings(), "--dedicated", "0.5")
     assert trained["folder"].endswith("small/seed-0/beta-0.5")
@@ -161,23 +209,30 @@ def test_listing_and_showing(settings, capsys):
         (["train"], "SETTINGS: got nothing"),
         (["train", "nothing.yaml"], "name of a preset or of a YAML file"),
         (["train", "{}", "--set", "training.epoch=3"], "did you mean epochs"),
-        (["train", "{}", "--set", "data.name=mnst"], "data.name: got 'mnst'"),
+        (["train", "{}", "--set", "data.name=mnst"], "data.name: got .mnst"),
         (["train", "{}", "--seed", "-1"], "--seed: got -1"),
         (["train", "{}", "--dedicated", "0"], "expected a number > 0"),
         (
             ["train", "{}", "--set", "model.latent_dim=70", "model.kind=linear"],
             "latent_dim: got 70",
         ),
-        (["evaluate", "nowhere"], "the folder of a run"),
+        (["evaluate", "nowhere"], "the folder of a finished run"),
+        (["train", "{}", "--output", "{}"], "is a file|expected"),
+        (["train", "x" * 5000], "name of a preset or of a YAML file"),
+        (["train", "{}", "--set", "training.epochs=" + "[" * 3000], "a value in YAML"),
+        (["train", "{}", "--set", "data.limit=9", "data.name=file", "data.path=nine.npy"], "split"),
+        (["train", "{}", "--set", "model.kind=linear", "likelihood.kind=bernoulli"], "use an mlp"),
         (["compare", "{}", "--set", "beta.draw=constant"], "multi-rate network"),
         (["compare", "{}", "--set", "likelihood.kind=discretised_logistic"], "not known"),
     ],
 )
 def test_bad_input_is_one_line_and_code_2(arguments, match, settings, capsys):
     path = settings()
+    np.save("nine.npy", np.zeros((9, 4)))
     assert run(*(path if a == "{}" else a for a in arguments)) == 2
     err = capsys.readouterr().err
-    assert match in err
+    assert re.search(match, err)
+    assert not list(Path("runs").rglob("*.safetensors")), "refused before training"
     assert err.count("\n") == 1
     assert err.startswith("linvae: error: ")
 
