@@ -25,7 +25,7 @@ __all__ = ["VERBS", "Verb", "main"]
 
 # Other packages add verbs here, as objects with the attributes of a Verb.
 _GROUP = "linvae.verbs"
-_EPILOG = "Exit codes: 0 fine, 1 a claim fails, 2 bad input."
+_EPILOG = "Exit codes: 0 fine, 1 a claim fails or a training diverges, 2 bad input."
 
 
 @dataclass(frozen=True)
