@@ -8,17 +8,26 @@ from itertools import pairwise
 from typing import Literal, NamedTuple, cast
 
 from torch import nn
+from torch.nn.modules.lazy import LazyModuleMixin
 
 from deep._checks import fail
 from deep.gates import KINDS
 
-__all__ = ["GatedLayer", "Gates", "Placement", "gated_layers"]
+__all__ = ["GatedLayer", "Gates", "Placement", "check_patterns", "gated_layers"]
 
 Placement = Literal["before_norm", "after_norm"]
 Gates = str | Mapping[str, str]
 
-_LAYERS = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
-_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm)
+_LAYERS = (
+    nn.Linear,
+    nn.Conv1d,
+    nn.Conv2d,
+    nn.Conv3d,
+    nn.ConvTranspose1d,
+    nn.ConvTranspose2d,
+    nn.ConvTranspose3d,
+)
+_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.GroupNorm, nn.LayerNorm)
 
 
 class GatedLayer(NamedTuple):
@@ -79,7 +88,7 @@ def _choose(
     for kind in kinds.values():
         if kind not in (*KINDS, "none"):
             fail("gate", repr(kind), f"one of {', '.join(KINDS)} or none", "choose a known gate")
-    _check_patterns(names, {"gated": gated, "ungated": ungated, "gate": tuple(kinds)})
+    check_patterns(names, {"gated": gated, "ungated": ungated, "gate": tuple(kinds)})
     chosen: dict[str, str] = {}
     for name in names:
         if not _matches(name, gated) or _matches(name, ungated):
@@ -96,16 +105,16 @@ def _choose(
     return chosen
 
 
-def _check_patterns(names: list[str], patterns: dict[str, Sequence[str]]) -> None:
+def check_patterns(names: Sequence[str], patterns: Mapping[str, Sequence[str]]) -> None:
+    """Fail unless every pattern, listed by argument, matches the name of a layer."""
     for argument, group in patterns.items():
         if isinstance(group, str):
             fail(argument, repr(group), "a sequence of patterns", f"write ({group!r},)")
         for pattern in group:
             if not any(fnmatchcase(name, pattern) for name in names):
                 known = ", ".join(names) or "none in this network"
-                fail(argument, f"the pattern {pattern!r}, which matches no Linear, Conv2d or "
-                     "ConvTranspose2d without gates", f"a name of {known}",
-                     "correct or remove it")  # fmt: skip
+                fail(argument, f"the pattern {pattern!r}, which matches no layer that can get "
+                     "gates", f"a name of {known}", "correct or remove it")  # fmt: skip
 
 
 def _matches(name: str, patterns: Sequence[str]) -> bool:
@@ -117,6 +126,9 @@ def _site(layer: nn.Module, name: str, kind: str, norm: str | None) -> GatedLaye
         fail(f"the layer {name!r}", "the output of an attention module, which reads its weights "
              "without calling it", "layers that are called",
              f"pass ungated=({name!r},)")  # fmt: skip
+    if isinstance(layer, LazyModuleMixin):  # of another class as soon as it has weights
+        fail(f"the layer {name!r}", "a lazy one, without weights yet", "layers with weights",
+             "call the network once on a batch before converting it")  # fmt: skip
     rows = layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels
     return GatedLayer(name, kind, cast(int, rows), name if norm is None else norm)
 

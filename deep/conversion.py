@@ -48,8 +48,9 @@ def multi_rate(
     Parameters
     ----------
     module : nn.Module
-        With layers of ``Linear``, ``Conv2d`` or ``ConvTranspose2d``. A layer used twice has one set
-        of gates; two layers that share a weight have their own.
+        With layers of ``Linear`` or of convolutions, plain or transposed, in one to three
+        dimensions; layers of other kinds stay as they are. A layer used twice has one set of gates;
+        two layers that share a weight have their own.
     beta_range : (a, b)
         The range over which log β is standardised.
     gate : str or mapping
@@ -72,10 +73,15 @@ def multi_rate(
     ------
     InputError
         A pattern or kind that fits nothing, no layer to gate, normalisations that cannot be told
-        apart, a layer whose owner uses its weights without calling it, bad numbers.
+        apart, a lazy layer without weights yet, the output layer of an attention module, which uses
+        its weights without calling it, bad numbers. Others that do so are noticed when the result
+        is first called.
 
     Notes
     -----
+    Activation checkpointing is not supported: it runs layers again after the call, when there are
+    no gates, and so raises.
+
     Source: Bae et al. 2023, Eq. 6 to 9.
     """
     layers = gated_layers(module, gate, gated, ungated, placement)
@@ -126,6 +132,7 @@ class MultiRate(nn.Module):
             )
         self.gates = nn.ModuleDict(banks)
         self._key = _Key()
+        self._all_called = False  # until a call has shown that every gate acts
         for layer in self.layers:
             _attach(self._key, layer, module)
 
@@ -150,18 +157,29 @@ class MultiRate(nn.Module):
         Raises
         ------
         InputError
-            β of another shape, or not positive and finite.
+            β of another shape, or not positive and finite; a gated layer that the first call leaves
+            out, as one is of which the network uses the weights alone.
         """
-        with self.at(beta, sharpness) as module:
-            return module(*inputs, **options)
+        call = _Call(self.modulations(beta, sharpness))
+        call.called = None if self._all_called else set()
+        with self._lent(call):
+            output = self.module(*inputs, **options)
+        if call.called is not None:
+            _check_called(self.layers, call.called)
+            self._all_called = True
+        return output
 
     @contextmanager
     def at(self, beta: Tensor | float, sharpness: float = math.inf) -> Iterator[nn.Module]:
         """Lend the network with the gates of β, to call its other methods in a ``with`` block."""
-        call = _Call(self.modulations(beta, sharpness))
+        with self._lent(_Call(self.modulations(beta, sharpness))):
+            yield self.module
+
+    @contextmanager
+    def _lent(self, call: _Call) -> Iterator[None]:
         token = _ACTIVE.set({**_ACTIVE.get(), self._key: call})
         try:
-            yield self.module
+            yield
             call.check_finished()
         finally:
             _ACTIVE.reset(token)
@@ -203,6 +221,7 @@ class _Call:
     def __init__(self, modulations: dict[str, Modulation]) -> None:
         self.modulations = modulations
         self.outputs: dict[GatedLayer, Tensor] = {}  # that still wait for their normalisation
+        self.called: set[str] | None = None  # names of layers, if they are to be remembered
 
     def wait(self, layer: GatedLayer, output: Tensor) -> None:
         self.check_finished()
@@ -217,6 +236,16 @@ def _refuse_norm(layer: GatedLayer) -> NoReturn:
     fail(f"placement of the gates of {layer.layer!r}", f"{layer.at!r} not called on its output",
          "a normalisation of that layer's output, before the next such layer",
          "list the layer in ungated, or use placement='before_norm'")  # fmt: skip
+
+
+def _check_called(layers: Sequence[GatedLayer], called: set[str]) -> None:
+    missing = [layer.layer for layer in layers if layer.layer not in called]
+    if missing:
+        names = ", ".join(map(repr, missing))
+        fail("gated layers", f"{names} not called in the first call, so that the gates do nothing",
+             "a call of each (its weights may be used without one)",
+             f"pass ungated=({names},), or make calls that leave them out on purpose in "
+             "`with model.at(beta) as network:`")  # fmt: skip
 
 
 _ACTIVE: ContextVar[Mapping[_Key, _Call]] = ContextVar("_ACTIVE", default=MappingProxyType({}))
@@ -244,13 +273,15 @@ class _Remember:
 class _Apply:
     """Hook of the module whose output is gated."""
 
-    def __init__(self, key: _Key, layer: GatedLayer, channels_first: bool) -> None:
-        self.key, self.layer, self.channels_first = key, layer, channels_first
+    def __init__(self, key: _Key, layer: GatedLayer, spatial: int) -> None:
+        self.key, self.layer, self.spatial = key, layer, spatial
         self.waits = layer.at != layer.layer
 
     def __call__(self, module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> Tensor:
         layer = self.layer
         call = _current(self.key, layer.layer)
+        if call.called is not None:
+            call.called.add(layer.layer)
         if self.waits and call.outputs.pop(layer, None) is not inputs[0]:
             _refuse_norm(layer)
         scale, shift = call.modulations[layer.layer]
@@ -264,7 +295,7 @@ class _Apply:
     def _shaped(self, rows: Tensor, output: Tensor) -> Tensor:
         if rows.dtype != output.dtype:  # autocast: gates are computed in full precision
             rows = rows.to(output.dtype)
-        spatial = 2 if self.channels_first else 0
+        spatial = self.spatial
         if rows.ndim == 2:
             n = len(rows)
             if output.ndim < 2 + spatial or len(output) != n:
@@ -274,12 +305,14 @@ class _Apply:
             if output.ndim > 2:
                 middle = () if spatial else (1,) * (output.ndim - 2)
                 return rows.reshape(n, *middle, -1, *(1,) * spatial)
-        return rows[..., None, None] if spatial else rows
+        return rows[(..., *(None,) * spatial)] if spatial else rows
 
 
 def _attach(key: _Key, layer: GatedLayer, module: nn.Module) -> None:
     own = module.get_submodule(layer.layer)
-    hook = _Apply(key, layer, channels_first=not isinstance(own, nn.Linear))
+    # Axes after that of the rows.
+    spatial = 0 if isinstance(own, nn.Linear) else len(cast(nn.Conv2d, own).kernel_size)
+    hook = _Apply(key, layer, spatial)
     if layer.at != layer.layer:
         own.register_forward_hook(_Remember(key, layer))
     module.get_submodule(layer.at).register_forward_hook(hook)

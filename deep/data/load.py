@@ -2,8 +2,8 @@
 
 Splits: MNIST and Fashion-MNIST have train and test, binarized MNIST train, valid and test. Of the
 1797 digits the last 297 are the test split. Of a single file every tenth sample (the 10th, 20th,
-...) is the test split and the rest train; a folder holds train.npy, test.npy and the like. No
-split is drawn at random.
+...) is the test split and the rest train; a folder holds train.npy, test.npy and the like, and
+its train file decides what scale bytes are on. No split is drawn at random.
 """
 
 from __future__ import annotations
@@ -184,14 +184,7 @@ _READERS: dict[str, Callable[[Path], NDArray[Any]]] = {"idx": _images, "amat": r
 def _file(config: DataConfig, split: Split) -> DataSet:
     path = Path(os.path.expanduser(config.path or ""))
     if os.path.isdir(path):
-        candidates = [path / f"{split}{suffix}" for suffix in SUFFIXES]
-        found = next((place for place in candidates if os.path.exists(place)), None)
-        if found is None:
-            refuse(f"{config.path!r}, a folder without {split}.npy or the like",
-                   f"a file named {split} that ends in {', '.join(SUFFIXES)}",
-                   "write one, or name a single file", "data.path")  # fmt: skip
-        samples, notes = read_samples(found, config.key)
-        return _understood(str(found), split, samples, notes, binary=_is_binary(samples))
+        return _from_folder(path, config.key, split)
     samples, notes = read_samples(path, config.key)
     held_out = np.zeros(len(samples), np.bool_)
     held_out[_EVERY - 1 :: _EVERY] = True
@@ -201,6 +194,40 @@ def _file(config: DataConfig, split: Split) -> DataSet:
     binary = _is_binary(samples)  # of the whole file, so that both splits are on one scale
     part = samples[held_out if split == "test" else ~held_out]
     return _understood(str(path), split, part, notes, binary=binary)
+
+
+def _from_folder(folder: Path, key: str | None, split: Split) -> DataSet:
+    found = _split_file(folder, split)
+    if found is None:
+        refuse(f"{str(folder)!r}, a folder without {split}.npy or the like",
+               f"a file named {split} that ends in {', '.join(SUFFIXES)}",
+               "write one, or name a single file", "data.path")  # fmt: skip
+    samples, notes = read_samples(found, key)
+    binary = _is_binary(samples)
+    trained = None if split == "train" else _split_file(folder, "train")
+    if trained is not None:
+        binary = _is_binary_as(read_samples(trained, key)[0], samples, str(found))
+    return _understood(str(found), split, samples, notes, binary=binary)
+
+
+def _split_file(folder: Path, split: Split) -> Path | None:
+    candidates = (folder / f"{split}{suffix}" for suffix in SUFFIXES)
+    return next((place for place in candidates if os.path.exists(place)), None)
+
+
+def _is_binary_as(train: NDArray[Any], samples: NDArray[Any], name: str) -> bool:
+    """Whether a split is binary beside its train split; one that does not fit it is refused."""
+    features, wanted = (int(np.prod(part.shape[1:])) for part in (samples, train))
+    if features != wanted:
+        refuse(f"{name!r} with {features} features", f"{wanted}, as in the train split",
+               "check that the files belong together", "data.path")  # fmt: skip
+    in_bytes, binary = samples.dtype == np.uint8, _is_binary(samples)
+    in_pixels = train.dtype == np.uint8 and not _is_binary(train)
+    if in_bytes != in_pixels and not binary:
+        scales = ("values used as they are", "pixels 0 to 255")
+        refuse(f"{name!r} with {scales[in_bytes]}", f"{scales[in_pixels]}, as in the train split",
+               "store all splits with one dtype and on one scale", "data.path")  # fmt: skip
+    return binary and not (in_bytes and in_pixels)
 
 
 def _is_binary(samples: NDArray[Any]) -> bool:

@@ -17,6 +17,7 @@ from deep.evaluation.passes import (
     Moments,
     as_array,
     as_betas,
+    betas_for,
     blocks,
     check_counts,
     evaluating,
@@ -157,7 +158,7 @@ def _measure(
 ) -> FloatArray:  # shape: (B, samples, 3)
     """Rate, distortion and squared error of every pair, averaged over the draws of the latents."""
     calibrated = isinstance(likelihood, CalibratedGaussian)
-    known = torch.as_tensor(betas).to(block.samples)
+    known = betas_for(block.samples, betas)
     found = []
     for which, place in pairs(len(betas), len(block.samples), batch_size):
         inputs, beta = block.samples[place], known[which]

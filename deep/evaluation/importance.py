@@ -18,6 +18,7 @@ from deep.evaluation.passes import (
     Moments,
     as_array,
     as_betas,
+    betas_for,
     blocks,
     check_counts,
     evaluating,
@@ -129,7 +130,7 @@ def _block_nll(
     batch_size: int,
 ) -> FloatArray:  # shape: (B, samples, 1)
     """Minus the logarithm of the average weight of each pair of β and sample."""
-    known = torch.as_tensor(betas).to(block.samples)
+    known = betas_for(block.samples, betas)
     latents = int(model.latent_dim)
     found = []
     for which, place in pairs(len(betas), len(block.samples), batch_size):

@@ -16,6 +16,7 @@ from deep.evaluation.passes import (
     Moments,
     as_array,
     as_betas,
+    betas_for,
     blocks,
     check_counts,
     evaluating,
@@ -89,7 +90,7 @@ def active_units(
     moments = Moments()
     with evaluating(model):
         for block in blocks(model, samples):
-            known = torch.as_tensor(weights).to(block.samples)
+            known = betas_for(block.samples, weights)
             found = [
                 cast(VAENetwork, model).encode(block.samples[place], known[which])[0].double().cpu()
                 for which, place in pairs(len(weights), len(block.samples), batch_size)

@@ -21,6 +21,7 @@ __all__ = [
     "Moments",
     "as_array",
     "as_betas",
+    "betas_for",
     "blocks",
     "check_counts",
     "evaluating",
@@ -114,6 +115,12 @@ def as_betas(betas: ArrayLike) -> FloatArray:
         fail("betas", np.array2string(values, threshold=8), "one or more finite numbers > 0",
              "β weighs the rate")  # fmt: skip
     return values
+
+
+def betas_for(samples: Tensor, betas: FloatArray) -> Tensor:
+    """β's (B,) where the samples are, in at least float32: narrower dtypes would move them."""
+    dtype = torch.promote_types(samples.dtype, torch.float32)
+    return torch.as_tensor(betas).to(samples.device, dtype)
 
 
 def check_counts(**counts: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import torch
 
+from deep._gated_layers import check_patterns
 from deep.config import ModelConfig
 from deep.networks.linear import LAYERS, MultiRateLinearVAE
 from deep.networks.linear_parts import whitening
@@ -53,8 +54,9 @@ def linear_from_config(
     Raises
     ------
     InputError
-        As :class:`MultiRateLinearVAE`.
+        A pattern that matches no layer; otherwise as :class:`MultiRateLinearVAE`.
     """
+    check_patterns(LAYERS, {"gated": config.gated, "ungated": config.ungated})
 
     def has_gates(layer: str) -> bool:
         def matches(patterns: Collection[str]) -> bool:

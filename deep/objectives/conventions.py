@@ -10,8 +10,10 @@ for one scale a, one β and, for squared errors, any one σ²: only a, b = aβ a
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import SupportsIndex
 
 from deep._checks import check_positive, fail
 
@@ -125,13 +127,13 @@ class EffectiveBeta:
 
 def effective_beta(
     convention: str,
-    n_features: int,
-    latent_dim: int,
+    n_features: SupportsIndex,
+    latent_dim: SupportsIndex,
     *,
     kl_weight: float = 1.0,
     noise_variance: float | None = None,
-    batch_size: int | None = None,
-    n_samples: int | None = None,
+    batch_size: SupportsIndex | None = None,
+    n_samples: SupportsIndex | None = None,
 ) -> EffectiveBeta:
     r"""β in our convention of a loss written in another one.
 
@@ -204,10 +206,14 @@ def _variance(rule: Convention, given: float | None) -> float:
     return 0.5 / rule.factor
 
 
-def _count(name: str, value: int | None) -> int:
-    if not isinstance(value, int) or value < 1:
+def _count(name: str, value: SupportsIndex | None) -> int:
+    try:
+        count = 0 if value is None or isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        count = 0
+    if count < 1:
         fail(name, value, "an integer >= 1", f"this convention depends on {name}: pass it")
-    return value
+    return count
 
 
 def _stated(

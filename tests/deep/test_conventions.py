@@ -135,6 +135,11 @@ def test_numbers_people_ask_for():
     assert (at_one.beta, at_one.scale) == (0.5, 2.0)
 
 
+def test_counts_may_be_integers_of_any_kind():
+    got = effective_beta("mean_squared_error", np.int64(784), np.uint8(32))
+    assert got == effective_beta("mean_squared_error", 784, 32)
+
+
 @pytest.mark.parametrize("name", sorted(CONVENTIONS))
 def test_explanation_states_the_result(name):
     result = effective_beta(name, FEATURES, LATENTS, **options(name))
@@ -149,6 +154,9 @@ def test_explanation_states_the_result(name):
     [
         ("summed", {}, "convention: got 'summed'; expected one of"),
         ("sum_bce", {"n_features": 0}, "n_features: got 0"),
+        ("sum_bce", {"n_features": True}, "n_features: got True"),
+        ("sum_bce", {"n_features": np.True_}, "n_features: got True"),
+        ("sum_bce", {"n_features": 4.0}, "n_features: got 4.0"),
         ("sum_bce", {"latent_dim": 0}, "latent_dim: got 0"),
         ("sum_bce", {"kl_weight": 0.0}, "kl_weight: got 0"),
         ("sum_bce", {"noise_variance": 1.0}, "no variance"),

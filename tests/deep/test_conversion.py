@@ -126,6 +126,24 @@ def test_beta_per_example_equals_example_by_example(make, kind):
     assert not torch.allclose(got, gated(x, beta=1.0, sharpness=3.0))
 
 
+@pytest.mark.parametrize("axes", [1, 2, 3])
+@pytest.mark.parametrize("name", ["Conv", "ConvTranspose"])
+def test_convolutions_of_any_dimension_are_gated_by_channel(name, axes):
+    net = nn.Sequential(getattr(nn, f"{name}{axes}d")(2, 3, 2), getattr(nn, f"BatchNorm{axes}d")(3))
+    net = net.double().eval()
+    net[1].running_mean.normal_()
+    x = torch.randn(4, 2, *(3,) * axes, dtype=F64)
+    betas = torch.tensor([0.1, 1.0, 7.0, 0.4], dtype=F64)
+    for placement in ("before_norm", "after_norm"):
+        gated = opened(net, placement=placement)
+        for i, beta in enumerate(betas):
+            g = by_hand(gated, float(beta))["0"].reshape(-1, *(1,) * axes)
+            h = net[0](x)
+            want = g * net[1](h) if placement == "after_norm" else net[1](g * h)
+            close(gated(x, beta=float(beta)), want)
+            close(gated(x, beta=betas)[i], want[i])
+
+
 def test_linear_layers_with_more_axes():
     net = nn.Linear(5, 4).double()
     gated = opened(net)

@@ -182,7 +182,7 @@ def test_nested_models_have_their_own_beta():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"gated": ("nothing*",)}, r"gated: got the pattern 'nothing\*', which matches no Linear"),
+        ({"gated": ("nothing*",)}, r"gated: got the pattern 'nothing\*', which matches no layer"),
         ({"ungated": ("1",)}, "ungated: got the pattern '1'"),  # an activation
         ({"gate": {"0": "sigmoid", "x": "tanh", "2": "tanh"}}, "gate: got the pattern 'x'"),
         ({"gate": {"0": "sigmoid"}}, "gate: got no pattern for the gated layer '2'"),
@@ -206,8 +206,44 @@ def test_networks_without_layers_and_attention_are_refused():
     attention = nn.MultiheadAttention(4, 2)
     with pytest.raises(InputError, match="reads its weights without calling it"):
         multi_rate(attention, beta_range=RANGE)
-    with pytest.raises(InputError, match="without gates"):
+    with pytest.raises(InputError, match=r"matches no layer that can get gates; .*none in this"):
         multi_rate(opened(mlp()), beta_range=RANGE)  # converted already
+
+
+@pytest.mark.parametrize("lazy", [nn.LazyLinear(3), nn.LazyConv2d(3, 1)])
+def test_lazy_layers_are_refused_until_they_have_weights(lazy):
+    net = nn.Sequential(lazy, nn.Flatten())
+    with pytest.raises(InputError, match=r"layer '0': got a lazy one.*call the network once"):
+        multi_rate(net, beta_range=RANGE)
+    x = torch.ones(2, 4, 3, 3)
+    want = net(x).detach()
+    assert torch.equal(multi_rate(net, beta_range=RANGE)(x, beta=2.0), want)
+
+
+class Tied(nn.Module):
+    """Uses the weights of a layer, and calls it only if told to."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.tied = nn.Linear(3, 3).double(), nn.Linear(3, 3).double()
+
+    def forward(self, x, call=False):
+        h = self.first(x)
+        return self.tied(h) if call else nn.functional.linear(h, self.tied.weight)
+
+
+def test_a_gated_layer_that_is_never_called_is_noticed_and_named():
+    x = torch.ones(2, 3, dtype=F64)
+    gated = opened(Tied())
+    for _ in range(2):  # a failure settles nothing
+        with pytest.raises(InputError, match=r"'tied' not called.*ungated=\('tied',\)"):
+            gated(x, beta=1.0)
+    for called, partial in ((True, opened(Tied())), (False, opened(Tied(), ungated=("tied",)))):
+        with partial.at(1.0) as network:  # parts may be called on purpose
+            network.first(x)
+        partial(x, called, beta=1.0)
+    gated(x, True, beta=1.0)
+    gated(x, beta=1.0)  # once every layer was called, calls may leave some out
 
 
 @pytest.mark.parametrize("beta", [0.0, -1.0, math.nan, math.inf])

@@ -184,6 +184,50 @@ def test_both_splits_of_a_file_are_on_one_scale(tmp_path):
     assert load_file(tmp_path / "a.npy", "test").samples.dtype == np.uint8
 
 
+def test_the_train_file_of_a_folder_decides_the_scale_of_all(tmp_path):
+    """Alone, the test file looks binary."""
+    np.save(tmp_path / "train.npy", np.full((20, 2), 200, np.uint8))
+    np.save(tmp_path / "test.npy", np.ones((5, 2), np.uint8))
+    test = load_file(tmp_path, "test")
+    assert test.samples.dtype == np.uint8
+    assert test.tensor(torch.float64).max() == 1 / 255
+
+
+PIXELS, BITS = np.full((4, 2), 200, np.uint8), np.eye(2, dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "dtype"),
+    [
+        (BITS, BITS.astype(np.bool_), np.bool_),
+        (PIXELS, BITS.astype(np.bool_), np.bool_),
+        (BITS, np.eye(2), np.float64),
+        (np.eye(2), BITS, np.bool_),
+        (BITS, PIXELS, None),
+        (np.eye(2), PIXELS, None),
+        (PIXELS, np.eye(2), None),
+        (PIXELS, np.full((4, 2), 200), None),
+    ],
+)
+def test_splits_of_a_folder_on_two_scales_are_refused(tmp_path, train, test, dtype):
+    np.save(tmp_path / "train.npy", train)
+    np.save(tmp_path / "test.npy", test)
+    if dtype is None:
+        with pytest.raises(DataError, match=r"test\.npy' with .*as in the train split; store"):
+            load_file(tmp_path, "test")
+    else:
+        assert load_file(tmp_path, "test").samples.dtype == dtype
+
+
+def test_splits_of_a_folder_with_other_features_are_refused(tmp_path):
+    np.save(tmp_path / "train.npy", np.zeros((3, 2, 2)))
+    np.save(tmp_path / "test.npy", np.zeros((3, 4)))
+    assert len(load_file(tmp_path, "test")) == 3  # the same number, in rows
+    np.save(tmp_path / "test.npy", np.zeros((3, 5)))
+    with pytest.raises(DataError, match=r"test\.npy' with 5 features; expected 4, as in"):
+        load_file(tmp_path, "test")
+
+
 def test_idx_files_of_ones_own_are_read(tmp_path):
     images = RNG.integers(0, 256, (12, 4, 3), dtype=np.uint8)
     (tmp_path / "my-images-idx3-ubyte").write_bytes(idx_bytes(images))

@@ -251,6 +251,30 @@ def test_find_beta_at_the_end_of_the_range():
         assert found.beta == pytest.approx(end, rel=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+def test_beta_is_not_rounded_to_a_narrow_dtype(dtype):
+    """bfloat16 has 3 digits: 0.1 would become 0.1001."""
+    seen = []
+
+    class Watched(LinearGaussian):
+        def encode(self, samples, beta, **options):
+            seen.append(beta)
+            assert samples.dtype == dtype
+            return super().encode(samples, beta, **options)
+
+        def decode(self, latents, beta, **options):
+            seen.append(beta)
+            return super().decode(latents, beta, **options)
+
+    model, (samples, _) = Watched(dtype=dtype), data(20)
+    evaluate_curve(model, samples, 0.1, Gaussian(VARIANCE))
+    active_units(model, samples, 0.1)
+    importance_weighted_nll(model, samples, 0.1, Gaussian(VARIANCE), n_importance=2)
+    want = torch.tensor(0.1, dtype=torch.promote_types(dtype, torch.float32))
+    assert len(seen) >= 5
+    assert all(beta.dtype == want.dtype and (beta == want).all() for beta in seen)
+
+
 def test_find_beta_names_what_can_be_reached():
     samples, _ = data(100)
     model = LinearGaussian()

@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch")
 import linvae as lv
 from deep.comparison.linear import compare, read_off, write_out
 from deep.config import ModelConfig
+from deep.errors import InputError
 from deep.networks.linear import MultiRateLinearVAE
 from deep.networks.linear_config import linear_from_config
 from deep.networks.linear_parts import whitening
@@ -218,6 +219,14 @@ def test_network_of_a_configuration():
     assert plain.whitening is None
     spread = math.sqrt(np.diag(data.covariance).mean())
     assert float(plain.scale) == pytest.approx(spread, rel=1e-6)
+
+
+@pytest.mark.parametrize("which", ["gated", "ungated"])
+def test_a_pattern_of_a_configuration_that_matches_no_layer_is_refused(which):
+    config = ModelConfig(kind="linear", latent_dim=K, **{which: ("decoder*", "decoder2")})
+    made = {"generator": torch.Generator().manual_seed(0), "beta_range": RANGE}
+    with pytest.raises(InputError, match=f"^{which}: got the pattern 'decoder2'.*encoder_1"):
+        linear_from_config(config, spectrum(), **made)
 
 
 def test_quadrature_integrates_powers_of_beta_exactly():
