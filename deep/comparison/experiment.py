@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from deep.comparison.reference import (
     shannon_reference,
 )
 from deep.config import ExperimentConfig
+from deep.data.binarise import binarise_once
 from deep.data.load import DataSet
 from deep.errors import ConfigError
 from deep.evaluation.curve import LearnedCurve, evaluate_curve
@@ -39,7 +41,6 @@ FloatArray = NDArray[np.float64]
 Progress = Callable[[str, int, int], Callable[[int, int], None] | None]
 
 _REFERENCE_SAMPLES = 10_000  # enough to optimise a Bernoulli linear VAE on
-_MARGIN = 3.0  # its β's reach so far beyond those of the experiment
 
 
 class Interrupted(Exception):  # noqa: N818  not an error: the runs are saved
@@ -53,9 +54,10 @@ class _Judge:
     config: ExperimentConfig
     material: Material
     reference: Reference
+    reference_data: str  # on which data it was made and judged
     spectrum: lv.Spectrum | None  # None: on samples
     samples: torch.Tensor | None
-    n_samples: int
+    judged_on: str
 
     def curve(self, run: Run, betas: FloatArray) -> LearnedCurve:
         if self.spectrum is not None:
@@ -82,8 +84,9 @@ def run_experiment(
     """Train what is not trained yet, compare, and write ``NAME.json`` and ``NAME.png``.
 
     A linear network with a fixed σ² is judged exactly, by the mean and covariance of the training
-    samples, with the held-out ones beside it. All others are judged on held-out samples, against
-    the optimum for these.
+    samples (or of the source), with the held-out ones beside it. All others are judged on held-out
+    samples, against the optimum for these. What the comparison needs is made ready before the
+    training: what cannot be compared or written is refused before hours are spent.
 
     Parameters
     ----------
@@ -105,6 +108,10 @@ def run_experiment(
     ------
     ConfigError
         Settings for one β, or a likelihood without a known optimum.
+    InputError
+        A folder that cannot be written, data without a test split.
+    linvae.errors.InputError
+        β's at which the optimum is not defined.
     Interrupted
         After Ctrl-C.
     """
@@ -113,11 +120,12 @@ def run_experiment(
              "compare a multi-rate network; the dedicated ones are trained beside it",
              ConfigError)  # fmt: skip
     _check_reference(config)
+    _check_output(output)
     material = Material(config)
+    judge = _judge(config, material)
     report = progress or (lambda *_: None)
-    betas = np.geomspace(*config.reading_range, config.evaluation.points)
     trained = _train_all(config, material, runs / config.name, report)
-    judge = _judge(config, material, held_out=config.model.kind != "linear")
+    betas = _betas(config, config.evaluation.points)
     multi = [judge.compared(run, betas) for run, _ in trained]
     alone = [_joined(judge, dedicated) for _, dedicated in trained if dedicated]
     record = experiment_record(
@@ -128,15 +136,32 @@ def run_experiment(
         multi_rate=multi,
         dedicated=alone,
         reference=judge.reference,
+        reference_data=judge.reference_data,
         cost=_cost(trained),
         notes=_notes(config),
     )
-    if config.model.kind == "linear" and judge.spectrum is not None:
+    if judge.spectrum is not None:
         record["held_out"] = _held_out(config, material, trained, betas)
-    output.mkdir(parents=True, exist_ok=True)
     save_record(output / f"{config.name}.json", record)
     save_picture(output / f"{config.name}.png", record)
     return record
+
+
+def _betas(config: ExperimentConfig, points: int) -> FloatArray:
+    return np.geomspace(*config.reading_range, points) if points else np.zeros(0)
+
+
+def _check_output(output: Path) -> None:
+    reason = None
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror
+    if reason is None and not os.access(output, os.W_OK | os.X_OK):
+        reason = "not writable"
+    if reason is not None:
+        fail("output", f"{str(output)!r} ({reason})", "a folder that can be written",
+             "name another")  # fmt: skip
 
 
 # --- training ------------------------------------------------------------------------------------
@@ -148,7 +173,7 @@ def _train_all(
     config: ExperimentConfig, material: Material, folder: Path, progress: Progress
 ) -> list[_Trained]:
     alone = config.dedicated
-    betas = np.geomspace(*config.reading_range, alone.points) if alone.points else []
+    betas = _betas(config, alone.points)
     with_dedicated = len(config.seeds) if alone.seeds is None else alone.seeds
     plans = [
         (seed, None if i == 0 else float(betas[i - 1]))
@@ -200,38 +225,79 @@ def _check_reference(config: ExperimentConfig) -> None:
              "its optimum is not known: use linvae train and evaluate", ConfigError)  # fmt: skip
 
 
-def _judge(config: ExperimentConfig, material: Material, *, held_out: bool) -> _Judge:
-    kind, k = config.likelihood.kind, config.model.latent_dim
-    data = material.split("test") if held_out else None
+def _judge(config: ExperimentConfig, material: Material) -> _Judge:
+    exact = config.model.kind == "linear" and config.likelihood.kind == "gaussian"
+    test = material.split("test")  # of exact judges for the table of held-out samples
+    data = None if exact else test.first(config.evaluation.limit)
+    reference, about = _reference(config, material, data)
+    # Read once now: where the optimum is not defined, nothing is trained.
+    read = _all_betas(config)
+    reference.at_beta(read)
+    reference.collapsed_loss(read)
     if data is not None:
-        data = data.first(config.evaluation.limit)
-    from_source = config.data.name == "gaussian"
-    of = material.spectrum if data is None or from_source else data.spectrum()
-    exact = data is None and kind == "gaussian"
-    if data is None and not exact:
-        return _judge(config, material, held_out=True)
-    samples = None if data is None else data.tensor(material.dtype)
-    count = (of.n_samples or 0) if data is None else len(data)
-    reference = _reference(config, material, of, k, data)
-    return _Judge(config, material, reference, of if exact else None, samples, count)
+        samples = data.tensor(material.dtype)
+        return _Judge(config, material, reference, about, None, samples,
+                      f"{len(data)} held-out samples")  # fmt: skip
+    which = (
+        "the source" if _from_source(config) else f"{len(material.split('train'))} training samples"
+    )
+    return _Judge(config, material, reference, about, material.spectrum, None,
+                  f"the mean and covariance of {which}, exactly")  # fmt: skip
 
 
 def _reference(
-    config: ExperimentConfig, material: Material, spectrum: lv.Spectrum, k: int,
-    data: DataSet | None,
-) -> Reference:  # fmt: skip
-    kind, variance = config.likelihood.kind, config.likelihood.noise_variance
-    if kind == "bernoulli":
-        train = material.split("train").first(_REFERENCE_SAMPLES)
-        low, high = config.reading_range
-        betas = np.geomspace(low / _MARGIN, high * _MARGIN, config.evaluation.points + 4)
-        found = fit_bernoulli(train.tensor().numpy(), latent_dim=k, betas=betas)
-        return found if data is None else found.on(data.tensor().numpy())
+    config: ExperimentConfig, material: Material, data: DataSet | None
+) -> tuple[Reference, str]:
+    """The optimum beside which networks are put, and on which data it was made and judged.
+
+    ``data`` are the samples on which networks are judged; None: the population is the spectrum of
+    the material.
+    """
+    kind, k = config.likelihood.kind, config.model.latent_dim
+    variance = config.likelihood.noise_variance
+    if kind == "bernoulli" and data is not None:
+        return _bernoulli_reference(config, material, data)
+    source = _from_source(config)
+    spectrum = material.spectrum if data is None or source else data.spectrum()
+    about = _about_data(source, data)
     if kind == "calibrated":
-        return calibrated_reference(spectrum, latent_dim=k)
-    if config.data.name == "gaussian" and k >= spectrum.rank:
-        return shannon_reference(spectrum, noise_variance=variance)
-    return linear_reference(spectrum, latent_dim=k, noise_variance=variance)
+        return calibrated_reference(spectrum, latent_dim=k), about
+    if source and k >= spectrum.rank:
+        return shannon_reference(spectrum, noise_variance=variance), about
+    return linear_reference(spectrum, latent_dim=k, noise_variance=variance), about
+
+
+def _about_data(source: bool, data: DataSet | None) -> str:
+    if source:
+        judged = "exactly by its mean and covariance" if data is None else (
+            f"on {len(data)} samples drawn from it")  # fmt: skip
+        return f"It is that of the source; networks are judged {judged}."
+    samples = "training samples" if data is None else f"{len(data)} held-out samples"
+    return f"It is that of the {samples} themselves, on which networks are judged."
+
+
+def _bernoulli_reference(
+    config: ExperimentConfig, material: Material, data: DataSet
+) -> tuple[Reference, str]:
+    train = material.split("train").first(_REFERENCE_SAMPLES)
+    pixels, drawn = train.tensor().numpy(), ""
+    if train.grey_probabilities:
+        pixels = binarise_once(pixels, "reference").astype(np.float32)
+        drawn = ", pixels drawn once as 0 or 1"
+    found = fit_bernoulli(pixels, latent_dim=config.model.latent_dim, betas=_all_betas(config))
+    about = (f"Fitted on {len(train)} training samples{drawn}; judged on the {len(data)} held-out "
+             "samples on which networks are judged.")  # fmt: skip
+    return found.on(data.tensor().numpy()), about
+
+
+def _all_betas(config: ExperimentConfig) -> FloatArray:
+    """Every β at which some network is judged, ascending."""
+    read, alone = (_betas(config, p) for p in (config.evaluation.points, config.dedicated.points))
+    return np.union1d(read, alone)
+
+
+def _from_source(config: ExperimentConfig) -> bool:
+    return config.data.name == "gaussian"
 
 
 def _exact(run: Run, betas: FloatArray, spectrum: lv.Spectrum) -> LearnedCurve:
@@ -255,6 +321,8 @@ def _held_out(
     config: ExperimentConfig, material: Material, trained: Sequence[_Trained], betas: FloatArray
 ) -> dict[str, Any]:
     """The test set beside the training set: networks, and the optimum for the training set."""
+    source = _from_source(config)
+    fitted, drawn = ("source", ", drawn from it") if source else ("training samples", "")
     spectrum = material.split("test").spectrum()
     variance = config.likelihood.noise_variance
     best = lv.response(material.spectrum, betas, latent_dim=config.model.latent_dim,
@@ -271,8 +339,8 @@ def _held_out(
         for i, beta in enumerate(betas)
     ]
     return {
-        "statement": "The networks and the optimum of the training samples, both judged exactly on "
-                     "the mean and covariance of the test samples; averages over seeds.",
+        "statement": f"The networks and the optimum of the {fitted}, both judged exactly on the "
+                     f"mean and covariance of the test samples{drawn}; averages over seeds.",
         "n_samples": spectrum.n_samples,
         "multi_rate": rows,
     }  # fmt: skip
@@ -282,8 +350,8 @@ def _held_out(
 
 
 def _conditions(config: ExperimentConfig, material: Material, judge: _Judge) -> dict[str, Any]:
-    source = config.data.name == "gaussian"
-    train = "fresh samples at every step" if source else f"{len(material.split('train'))} samples"
+    fresh = _from_source(config)
+    train = "fresh samples at every step" if fresh else f"{len(material.split('train'))} samples"
     plan = config.training
     return conditions(
         "torch",
@@ -291,9 +359,7 @@ def _conditions(config: ExperimentConfig, material: Material, judge: _Judge) -> 
         data={
             "name": config.data.name,
             "training": train,
-            "judged_on": f"the mean and covariance of {judge.n_samples} training samples, exactly"
-            if judge.spectrum is not None
-            else f"{judge.n_samples} held-out samples",
+            "judged_on": judge.judged_on,
         },
         device="gpu" if plan.accelerator != "cpu" and torch.cuda.is_available() else "cpu",
         torch_threads=plan.threads or torch.get_num_threads(),
@@ -301,9 +367,22 @@ def _conditions(config: ExperimentConfig, material: Material, judge: _Judge) -> 
 
 
 def _notes(config: ExperimentConfig) -> list[str]:
-    notes = ["Seconds are those of the training loop alone, without loading and evaluation."]
+    notes = [
+        "Seconds are those of the training loop alone, without loading and evaluation.",
+        "The conditions are those of the process that wrote this record: networks that it found "
+        "trained were not trained again, and their seconds are those of their own training.",
+        f"Multi-rate networks: {_plan(config)}.",
+    ]
     if config.dedicated.points:
-        notes.append(
-            "Dedicated networks have the same layers without gates, and as many steps each."
-        )
+        notes += [
+            "Dedicated networks have the same layers without gates, and as many steps each.",
+            f"Dedicated networks: {_plan(dedicated_settings(config, config.reading_range[0]))}.",
+        ]
     return notes
+
+
+def _plan(config: ExperimentConfig) -> str:
+    rates = config.training.optimiser
+    gates = rates.gate_learning_rate
+    own = "" if gates is None else f" ({gates:g} for gates and other vectors)"
+    return f"learning rate {rates.learning_rate:g}{own}, annealing of beta {config.beta.annealing}"

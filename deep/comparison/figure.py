@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from deep._checks import fail
 from deep.comparison.record import check_record
+from deep.comparison.statistics import OVER
 from linvae.plotting import new_figure, save_figure
 
 __all__ = ["draw_record", "save_picture"]
@@ -31,7 +32,7 @@ def draw_record(record: Mapping[str, Any]) -> Any:
 
     Left: distortion against rate, with the reference's curve. Right: excess over the reference at
     each β, in percent of what a model that ignores the data loses, or in nats where that is little;
-    bars are confidence intervals over seeds, or ±2 standard errors of a single run.
+    bars are the confidence intervals of the record, over what the axis says.
 
     Parameters
     ----------
@@ -82,7 +83,7 @@ def _draw_curves(ax: Any, record: Mapping[str, Any]) -> None:
             **style,
         )
     rates, distortions = (_all(record, name) for name in ("rate", "distortion"))
-    # The reference goes on beyond the measured points; the frame shows those.
+    # The reference may go on beyond the measured points; the frame shows those.
     for limits, values in ((ax.set_xlim, rates), (ax.set_ylim, distortions)):
         margin = 0.06 * (float(np.ptp(values)) or 1.0)
         limits(float(values.min()) - margin, float(values.max()) + margin)
@@ -115,12 +116,22 @@ def _draw_excess(ax: Any, record: Mapping[str, Any]) -> None:
         ax.errorbar(_column(rows, "beta"), value, yerr=[value - low, high - value], lw=1,
                     elinewidth=1, capsize=2.5, label=label, zorder=3, **style)  # fmt: skip
     _shade(ax, record["multi_rate"])
-    over_seeds = record["statistics"]["n_seeds"] > 1
-    percent = 100 * float(record["statistics"]["confidence"])
-    bars = f"{percent:g} % intervals over seeds" if over_seeds else "± 2 standard errors, one seed"
-    ax.set_xlabel(f"β      (bars: {bars})")
+    ax.set_xlabel(f"β      ({_bars(record)})")
     ax.set_ylabel("excess objective  [% of a collapsed model's]")
     ax.legend(frameon=False, fontsize=8.5, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+
+
+def _bars(record: Mapping[str, Any]) -> str:
+    """What the bars are; the two kinds of network apart where they differ."""
+    about = record["statistics"]
+    over = {name: about[name]["over"] for name in ("multi_rate", "dedicated") if record[name]}
+    if set(over.values()) == {OVER[0]}:
+        return f"no bars: {OVER[0]}"
+    texts = [f"none for {text}" if text == OVER[0] else f"over {text}" for text in over.values()]
+    if len(set(texts)) == 1:
+        return f"bars: {100 * float(about['confidence']):g} % intervals {texts[0]}"
+    return (f"bars: {100 * float(about['confidence']):g} % intervals, multi-rate {texts[0]},\n"
+            f"dedicated {texts[1]}")  # fmt: skip
 
 
 def _shade(ax: Any, rows: Rows) -> None:
@@ -148,8 +159,7 @@ def _scale(ax: Any, bars: Sequence[tuple[FloatArray, FloatArray, FloatArray]]) -
 def _excess(rows: Rows) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Value and ends of its bar, percent."""
     value = _column(rows, "normalised_excess")
-    reach = 2 * _column(rows, "normalised_excess_se")
-    low, high = value - reach, value + reach
+    low, high = value.copy(), value.copy()
     for place, row in enumerate(rows):
         ends = row.get("normalised_excess_interval")
         if ends is not None:

@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_info
 from deep._checks import fail
 from deep.comparison.curves import ComparedCurve, compare_rates
 from deep.comparison.reference import Reference
-from deep.comparison.statistics import SeedSummary, over_seeds
+from deep.comparison.statistics import OVER, SeedSummary, over_seeds, over_what
 from linvae.datafiles import save_json
 
 __all__ = ["check_record", "conditions", "experiment_record", "save_record", "summarise"]
@@ -33,6 +33,10 @@ _MEANS = (
     "normalised_excess",
 )
 _CURVE_POINTS = 200
+_INTERVAL = (
+    "sqrt((t se_seeds)^2 + (z se_samples)^2), samples common to all seeds; standard errors are "
+    "sqrt(se_seeds^2 + se_samples^2); null for one seed judged exactly; of areas over seeds alone"
+)
 _KEYS = {
     "experiment": str,
     "command": str,
@@ -58,7 +62,8 @@ _CONDITIONS = (
 )
 _COSTS = ("multi_rate_seconds", "dedicated_seconds", "ratio", "parameters")
 _REFERENCE = ("name", "statement", "bounds", "curve")
-_STATISTICS = ("over", "n_seeds", "confidence", "interval", "n_samples")
+_STATISTICS = ("confidence", "interval", "multi_rate", "dedicated")
+_OF_BLOCK = ("n_seeds", "over", "n_samples")
 
 
 def conditions(*packages: str, **more: Any) -> dict[str, Any]:
@@ -93,6 +98,7 @@ def experiment_record(
     reference: Reference,
     cost: Mapping[str, Any],
     dedicated: Sequence[ComparedCurve] = (),
+    reference_data: str = "",
     confidence: float = 0.95,
     notes: Sequence[str] = (),
 ) -> dict[str, Any]:
@@ -116,8 +122,10 @@ def experiment_record(
     cost : mapping
         ``multi_rate_seconds`` of one run and ``dedicated_seconds`` of all dedicated runs of one
         seed together (None without), ``parameters``, and whatever else; the ratio is added.
+    reference_data : str
+        On which data the reference was made and judged, one sentence; added to its statement.
     confidence : float
-        Of the intervals over seeds.
+        Of the intervals.
     notes : sequence of str
         What a reader must know, one sentence each.
 
@@ -131,7 +139,6 @@ def experiment_record(
     InputError
         No curve, curves at different β's, a confidence outside (0, 1).
     """
-    seeds = len(multi_rate)
     record = {
         "experiment": experiment,
         "command": command,
@@ -139,20 +146,15 @@ def experiment_record(
         "conditions": dict(conditions),
         "config": dict(config),
         "statistics": {
-            "over": "seeds" if seeds > 1 else "held-out samples",
-            "n_seeds": seeds,
-            "n_seeds_dedicated": len(dedicated),
             "confidence": confidence,
-            "interval": "Student's t over seeds; null with one seed",
-            "standard_errors": (
-                "of the mean over seeds" if seeds > 1 else "over held-out samples, of one run"
-            ),
-            "n_samples": multi_rate[0].n_samples if multi_rate else 0,
+            "interval": _INTERVAL,
+            "multi_rate": _statistics(multi_rate),
+            "dedicated": _statistics(dedicated) if dedicated else None,
         },
         "multi_rate": _rows(multi_rate, confidence),
         "dedicated": _rows(dedicated, confidence) if dedicated else [],
         "cost": _with_ratio(cost),
-        "reference": _about(reference, multi_rate, dedicated),
+        "reference": _about(reference, reference_data, [*multi_rate, *dedicated]),
         "summary": summarise(multi_rate, dedicated, reference, confidence=confidence),
         "notes": list(notes),
     }
@@ -173,8 +175,9 @@ def summarise(
     minus dedicated: positive where the multi-rate model needs more distortion for the same rate.
     """
     found: dict[str, Any] = {"multi_rate": _worst(multi_rate, confidence)}
+    # At the same β's, so that a perfect model has the same points and area 0.
     found["area_above_reference"] = _areas(
-        [compare_rates(c, reference.at_beta(_dense([c]))) for c in multi_rate], confidence
+        [compare_rates(c, reference.at_beta(c.betas)) for c in multi_rate], confidence
     )
     if not dedicated:
         return _plain(found)  # type: ignore[no-any-return]
@@ -227,6 +230,7 @@ def check_record(document: Any) -> list[str]:
     for part, names in (("conditions", _CONDITIONS), ("cost", _COSTS), ("reference", _REFERENCE),
                         ("statistics", _STATISTICS)):  # fmt: skip
         found += [f"{part}.{name}: missing" for name in names if name not in document[part]]
+    found += _statistics_faults(document)
     if "multi_rate" not in document["summary"]:
         found.append("summary.multi_rate: missing")
     if not document["multi_rate"]:
@@ -235,6 +239,19 @@ def check_record(document: Any) -> list[str]:
         for place, row in enumerate(document[part]):
             found += [f"{part}[{place}].{text}" for text in _row_faults(row)]
     return found + [f"{place}: not a finite number" for place in _not_finite(document, "")]
+
+
+def _statistics_faults(document: Mapping[str, Any]) -> list[str]:
+    faults = []
+    for part in ("multi_rate", "dedicated"):
+        about, place = document["statistics"].get(part), f"statistics.{part}"
+        if not document[part]:
+            continue
+        if not isinstance(about, Mapping) or any(name not in about for name in _OF_BLOCK):
+            faults.append(f"{place}: not an object with {', '.join(_OF_BLOCK)}")
+        elif about["over"] not in (OVER[:2] if about["n_seeds"] == 1 else OVER[2:]):
+            faults.append(f"{place}.over: {about['over']!r} with n_seeds = {about['n_seeds']}")
+    return faults
 
 
 def _row_faults(row: Any) -> list[str]:
@@ -276,22 +293,36 @@ def _rows(curves: Sequence[ComparedCurve], confidence: float) -> list[dict[str, 
              "at least one, all at the same β's", "evaluate all seeds alike")  # fmt: skip
     # Each seed has the same optimum; the mean only matters if it was judged on its own samples.
     optimum = np.mean([c.optimum for c in curves], axis=0)
-    means = {name: over_seeds([getattr(c, name) for c in curves], confidence=confidence)
-             for name in _MEANS}  # fmt: skip
+    means = {
+        name: over_seeds(
+            [getattr(c, name) for c in curves],
+            errors=[getattr(c, f"{name}_se") for c in curves],
+            confidence=confidence,
+        )
+        for name in _MEANS
+    }
     rows = []
     for i, beta in enumerate(betas):
         row: dict[str, Any] = {"beta": beta, "optimum": optimum[i]}
         for name, summary in means.items():
             row[name] = summary.mean[i]
-            of_one = getattr(curves[0], f"{name}_se")[i]
-            row[f"{name}_se"] = of_one if summary.standard_error is None else (
-                summary.standard_error[i])  # fmt: skip
+            assert summary.standard_error is not None  # errors were given
+            row[f"{name}_se"] = summary.standard_error[i]
         row["in_nats"] = curves[0].in_nats[i]
         row["collapsed_loss"] = np.mean([c.collapsed_loss[i] for c in curves])
         for name in ("excess_nats", "normalised_excess"):
             row[f"{name}_interval"] = _interval(means[name], i)
         rows.append(row)
     return rows
+
+
+def _statistics(curves: Sequence[ComparedCurve]) -> dict[str, Any]:
+    exact = not any(c.objective_se.any() for c in curves)
+    return {
+        "n_seeds": len(curves),
+        "over": over_what(len(curves), exact=exact),
+        "n_samples": (curves[0].n_samples or None) if curves else None,  # None: a population
+    }
 
 
 def _interval(summary: SeedSummary, place: int) -> list[float] | None:
@@ -332,20 +363,15 @@ def _with_ratio(cost: Mapping[str, Any]) -> dict[str, Any]:
     return {"parameters": None, "dedicated_seconds": None, **cost, "ratio": ratio}
 
 
-def _dense(curves: Sequence[ComparedCurve]) -> Any:
-    betas = np.concatenate([c.betas for c in curves])
-    return np.geomspace(betas.min() / 3, betas.max() * 3, _CURVE_POINTS)
-
-
-def _about(
-    reference: Reference, multi_rate: Sequence[ComparedCurve], dedicated: Sequence[ComparedCurve]
-) -> dict[str, Any]:
-    points = reference.at_beta(_dense([*multi_rate, *dedicated]))
+def _about(reference: Reference, data: str, curves: Sequence[ComparedCurve]) -> dict[str, Any]:
+    measured = np.concatenate([c.betas for c in curves])
+    # Not beyond the measured β's, where the reference need not be defined.
+    points = reference.at_beta(np.geomspace(measured.min(), measured.max(), _CURVE_POINTS))
     names = ("betas", "rate", "distortion")
     slack = points.slack.max()
     return {
         "name": reference.name,
-        "statement": reference.statement,
+        "statement": f"{reference.statement} {data}".rstrip(),
         "bounds": reference.bounds,
         "slack_largest": slack if math.isfinite(slack) else None,
         "curve": {name: getattr(points, name) for name in names},

@@ -1,4 +1,4 @@
-"""Means and confidence intervals over seeds; one seed has no interval."""
+"""Means and intervals over seeds, which share the samples they are judged on."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 from deep._checks import fail
 from deep.errors import InputError
 
-__all__ = ["SeedSummary", "over_seeds"]
+__all__ = ["OVER", "SeedSummary", "over_seeds", "over_what"]
 
 FloatArray = NDArray[np.float64]
+
+OVER = ("exact, one seed", "held-out samples", "seeds", "seeds and held-out samples")
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,9 +25,10 @@ class SeedSummary:
     ----------
     mean : ndarray
     standard_error : ndarray or None
-        Of the mean; None with one seed, which says nothing about the others.
+        Of the mean; None with one seed and no errors, which says nothing about the others.
     low, high : ndarray or None
-        Ends of the confidence interval of the mean; None with one seed.
+        Ends of the confidence interval of the mean; None where nothing is known of its width: one
+        seed, and no errors or only zeros.
     n_seeds : int
     confidence : float
     """
@@ -38,25 +41,32 @@ class SeedSummary:
     confidence: float
 
 
-def over_seeds(values: ArrayLike, *, confidence: float = 0.95) -> SeedSummary:
-    r"""Student's interval of the mean over seeds.
+def over_seeds(
+    values: ArrayLike, *, errors: ArrayLike | None = None, confidence: float = 0.95
+) -> SeedSummary:
+    r"""Interval of the mean over seeds, with the error of the samples that all seeds share.
 
-    .. math:: \bar v \pm t_{S-1,\,(1+c)/2}\;\frac{s}{\sqrt S}, \qquad
-              s^2 = \tfrac1{S-1}\textstyle\sum_s (v_s - \bar v)^2
+    .. math:: \bar v \pm \sqrt{t_{S-1,\,(1+c)/2}^2\;\tfrac{s^2}S + z_{(1+c)/2}^2\;\bar e^2},
+              \qquad s^2 = \tfrac1{S-1}\textstyle\sum_s (v_s - \bar v)^2
 
-    It covers the mean with probability c when the values of independent seeds are normal.
+    Without errors it is Student's, which covers the mean with probability c when the values of
+    independent seeds are normal. More seeds leave the error of common samples as it is, so that
+    it is averaged and not divided by the root of their number. What of it differs between seeds,
+    the noise of latents, counts twice: the interval is rather too wide.
 
     Parameters
     ----------
     values : array (S, ...)
         One row per seed.
+    errors : array (S, ...), optional
+        Their standard errors over samples, the same samples for all seeds; 0 when judged exactly.
     confidence : float
         c, in (0, 1).
 
     Raises
     ------
     InputError
-        No seed, values that are not finite, c outside (0, 1).
+        No seed, values that are not finite, errors of another shape, c outside (0, 1).
     """
     rows = np.asarray(values, dtype=np.float64)
     if rows.ndim == 0 or rows.shape[0] == 0 or not np.isfinite(rows).all():
@@ -64,12 +74,27 @@ def over_seeds(values: ArrayLike, *, confidence: float = 0.95) -> SeedSummary:
              "finite numbers (S, ...), one row per seed", "pass at least one run")  # fmt: skip
     if not 0 < confidence < 1:
         fail("confidence", confidence, "a number in (0, 1)", "0.95 is usual", InputError)
+    common = np.zeros_like(rows) if errors is None else np.asarray(errors, dtype=np.float64)
+    if common.shape != rows.shape:
+        fail("errors", f"shape {common.shape}", f"{rows.shape}, that of the values",
+             "pass one standard error per value")  # fmt: skip
     n_seeds = rows.shape[0]
-    mean = np.asarray(rows.mean(axis=0))
-    if n_seeds == 1:
-        return SeedSummary(mean, None, None, None, 1, confidence)
-    from scipy.stats import t
+    mean, common = np.asarray(rows.mean(axis=0)), np.asarray(common.mean(axis=0))
+    if n_seeds == 1 and not common.any():
+        known = None if errors is None else common
+        return SeedSummary(mean, known, None, None, 1, confidence)
+    from scipy.stats import norm, t
 
-    error = np.asarray(rows.std(axis=0, ddof=1) / np.sqrt(n_seeds))
-    reach = float(t.ppf((1 + confidence) / 2, n_seeds - 1)) * error
-    return SeedSummary(mean, error, mean - reach, mean + reach, n_seeds, confidence)
+    level = (1 + confidence) / 2
+    reach = norm.ppf(level) * common
+    error = common
+    if n_seeds > 1:
+        own = rows.std(axis=0, ddof=1) / np.sqrt(n_seeds)
+        reach = np.hypot(t.ppf(level, n_seeds - 1) * own, reach)
+        error = np.hypot(own, common)
+    return SeedSummary(mean, np.asarray(error), mean - reach, mean + reach, n_seeds, confidence)
+
+
+def over_what(n_seeds: int, *, exact: bool) -> str:
+    """Name what standard errors and intervals are over; one of ``OVER``."""
+    return OVER[2 * (n_seeds > 1) + (not exact)]

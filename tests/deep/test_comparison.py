@@ -246,6 +246,22 @@ def test_the_interval_of_three_seeds_by_hand():
     assert_close(found.mean - found.low, found.high - found.mean)
 
 
+def test_errors_of_common_samples_add_in_quadrature():
+    """1, 2, 6 with errors 1, 2, 3: their mean stays 2, whatever the number of seeds; z = 1.96."""
+    found = over_seeds([1.0, 2.0, 6.0], errors=[1.0, 2.0, 3.0])
+    assert_close(found.standard_error, math.sqrt(7 / 3 + 4))
+    reach = math.sqrt(4.302652730**2 * 7 / 3 + 1.959963985**2 * 4)
+    assert_close(found.high - found.mean, reach, "difference")
+    assert_close(found.mean - found.low, reach, "difference")
+    one = over_seeds([[3.0]], errors=[[2.0]])
+    assert one.standard_error == [2.0]
+    assert_close(one.high - 3, np.array([1.959963985 * 2]), "difference")
+    exact = over_seeds([[3.0]], errors=[[0.0]])
+    assert (exact.standard_error, exact.low, exact.high) == ([0.0], None, None)
+    with pytest.raises(InputError, match="errors"):
+        over_seeds([1.0, 2.0], errors=[1.0])
+
+
 def test_intervals_cover_as_often_as_they_say():
     """20 000 experiments of 4 normal seeds, seed 0; within five standard errors of 90 %."""
     draws = 3 + 2 * np.random.default_rng(0).standard_normal((4, 20_000))

@@ -25,6 +25,8 @@ from deep.errors import InputError
 from tests.deep.test_comparison import BETAS, LINEAR, measured, optimal
 from tests.tolerances import assert_close
 
+T_OF_3 = 4.302652729749  # t(0.975; 2)
+Z = 1.959963984540  # normal, 0.975
 ROOT = Path(__file__).resolve().parents[2]
 COMMITTED = sorted(
     path
@@ -33,23 +35,24 @@ COMMITTED = sorted(
 )
 
 
-def curves(seeds, height, noise=0.02):
+def curves(seeds, height, noise=0.02, error=0.01):
     best = optimal(3)
     found = []
     for seed in range(seeds):
         extra = height * (1 + noise * np.random.default_rng(seed).standard_normal(10))
-        found.append(compare_curve(measured(best.rate, best.distortion + extra), LINEAR))
+        curve = measured(best.rate, best.distortion + extra, error=error)
+        found.append(compare_curve(curve, LINEAR))
     return found
 
 
-def record(seeds=3, dedicated=3, **changes):
+def record(seeds=3, dedicated=3, error=0.01, **changes):
     return experiment_record(
         experiment="Linear multi-rate VAE on a made-up spectrum",
         command="linvae compare made-up",
         config={"name": "made-up", "seeds": list(range(seeds))},
         conditions=conditions("torch", seeds=list(range(seeds)), data={"name": "gaussian"}),
-        multi_rate=curves(seeds, 0.2),
-        dedicated=curves(dedicated, 0.05) if dedicated else (),
+        multi_rate=curves(seeds, 0.2, error=error),
+        dedicated=curves(dedicated, 0.05, error=error) if dedicated else (),
         reference=LINEAR,
         cost={"multi_rate_seconds": 10.0, "dedicated_seconds": 50.0, "parameters": 1234},
         **changes,
@@ -72,21 +75,70 @@ def test_rows_say_what_the_curves_say():
         excess = np.array([c.excess_nats[place] for c in seeds])
         assert row["beta"] == BETAS[place]
         assert_close(row["excess_nats"], excess.mean())
-        assert_close(row["excess_nats_se"], excess.std(ddof=1) / np.sqrt(3))
-        low, high = row["excess_nats_interval"]
-        assert low < row["excess_nats"] < high
+        # The 0.01 of the samples is common to all seeds: it is not divided by the root of 3.
+        own = excess.std(ddof=1) / np.sqrt(3)
+        assert_close(row["excess_nats_se"], np.sqrt(own**2 + 0.01**2))
+        reach = np.sqrt((T_OF_3 * own) ** 2 + (Z * 0.01) ** 2)
+        assert_close(row["excess_nats_interval"], row["excess_nats"] + np.array([-reach, reach]))
         assert_close(row["optimum"], seeds[0].optimum[place])
         assert row["in_nats"] == seeds[0].in_nats[place]
-    assert made["statistics"]["over"] == "seeds"
+    for block in ("multi_rate", "dedicated"):
+        about = {"n_seeds": 3, "over": "seeds and held-out samples", "n_samples": 500}
+        assert made["statistics"][block] == about
     assert made["cost"]["ratio"] == 0.2
 
 
-def test_one_seed_has_errors_over_samples_and_no_interval():
+def test_one_seed_has_errors_over_samples_alone():
     made = record(1, 1)
-    assert made["statistics"]["over"] == "held-out samples"
+    assert made["statistics"]["multi_rate"]["over"] == "held-out samples"
     assert {row["excess_nats_se"] for row in made["multi_rate"]} == {0.01}
-    assert all(row["excess_nats_interval"] is None for row in made["multi_rate"])
+    for row in made["multi_rate"]:
+        ends = np.array([-Z, Z]) * 0.01
+        assert_close(row["excess_nats_interval"], row["excess_nats"] + ends)
     assert made["summary"]["area_above_reference"]["interval"] is None
+
+
+def test_each_kind_of_network_has_its_own_statistics():
+    about = record(3, 1)["statistics"]
+    assert about["multi_rate"]["over"] == "seeds and held-out samples"
+    assert about["dedicated"]["over"] == "held-out samples"
+    assert about["dedicated"]["n_seeds"] == 1
+    assert record(3, 0)["statistics"]["dedicated"] is None
+
+
+def test_what_is_judged_exactly_has_no_error_of_samples():
+    made = record(3, 1, error=0.0)
+    about = made["statistics"]
+    assert (about["multi_rate"]["over"], about["dedicated"]["over"]) == ("seeds", "exact, one seed")
+    excess = np.array([[c.excess_nats for c in curves(3, 0.2)]])[0]
+    errors = np.array([row["excess_nats_se"] for row in made["multi_rate"]])
+    assert_close(errors, excess.std(axis=0, ddof=1) / np.sqrt(3))
+    assert {row["excess_nats_se"] for row in made["dedicated"]} == {0.0}
+    assert {row["excess_nats_interval"] for row in made["dedicated"]} == {None}
+
+
+def test_a_perfect_model_has_no_excess_and_no_area():
+    """Ten points over 2.6 decades: read at other β's, the reference would leave an area."""
+    made = experiment_record(
+        experiment="Perfect",
+        command="-",
+        config={},
+        conditions=conditions(seeds=[0], data={}),
+        multi_rate=curves(1, 0.0),
+        reference=LINEAR,
+        reference_data="Judged on a source.",
+        cost={"multi_rate_seconds": 1.0, "parameters": 1},
+    )
+    assert made["summary"]["area_above_reference"]["area"] == 0
+    assert made["summary"]["area_above_reference"]["mean_distortion"] == 0
+    assert {row["excess_nats"] for row in made["multi_rate"]} == {0}
+    assert made["reference"]["statement"] == f"{LINEAR.statement} Judged on a source."
+
+
+def test_the_reference_is_not_read_beyond_the_measured_betas():
+    """Not every reference is defined there."""
+    betas = record(1, 1)["reference"]["curve"]["betas"]
+    assert (betas[0], betas[-1]) == (BETAS[0], BETAS[-1])
 
 
 def test_the_summary_has_the_worst_points_and_the_area():
@@ -131,6 +183,9 @@ def _damaged(path, value):
         (("cost", "parameters"), None, "cost.parameters: missing"),
         (("reference", "statement"), None, "reference.statement: missing"),
         (("statistics", "confidence"), None, "statistics.confidence: missing"),
+        (("statistics", "dedicated", "over"), None, "statistics.dedicated: not an object with"),
+        (("statistics", "dedicated", "n_seeds"), 1, "over: 'seeds and held-out samples' with"),
+        (("statistics", "multi_rate", "over"), "seed", "statistics.multi_rate.over: 'seed'"),
         (("summary", "multi_rate"), None, "summary.multi_rate: missing"),
         (("multi_rate",), [], "multi_rate: no points"),
         (("multi_rate", 2, "optimum"), None, r"multi_rate\[2\].optimum: not a number"),
@@ -188,6 +243,21 @@ def test_the_picture_shows_every_point(tmp_path):
     assert any("0.01 nats" in t.get_text() for t in right.get_legend().get_texts())
     path = save_picture(tmp_path / "a.png", record(1, 0))
     assert path.read_bytes()[:4] == b"\x89PNG"
+
+
+@pytest.mark.parametrize(
+    ("made", "bars"),
+    [
+        (lambda: record(3, 3), "(bars: 95 % intervals over seeds and held-out samples)"),
+        (lambda: record(3, 0, confidence=0.9), "(bars: 90 % intervals over seeds and held-out"),
+        (lambda: record(1, 1), "(bars: 95 % intervals over held-out samples)"),
+        (lambda: record(3, 1), "over seeds and held-out samples,\ndedicated over held-out"),
+        (lambda: record(3, 1, 0.0), "multi-rate over seeds,\ndedicated none for exact, one seed"),
+        (lambda: record(1, 1, 0.0), "(no bars: exact, one seed)"),
+    ],
+)  # fmt: skip
+def test_the_picture_says_what_its_bars_are(made, bars):
+    assert bars in draw_record(made()).axes[1].get_xlabel()
 
 
 def test_negative_excess_is_drawn_below_the_line():
