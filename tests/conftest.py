@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,13 @@ settings.register_profile("ci", max_examples=25, derandomize=True, **_COMMON)
 # For a long look: pytest --hypothesis-profile=thorough
 settings.register_profile("thorough", max_examples=300, **_COMMON)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interruptible() -> None:
+    """Shells start background jobs with Ctrl-C ignored; the tests of it need it heard."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
