@@ -63,6 +63,21 @@ def test_benchmark_numbers_are_those_of_the_results() -> None:
         assert rows[name] == f"{figures['ratio']:.2f}", name
 
 
+def test_numbers_of_trained_networks_are_those_of_the_results() -> None:
+    for name, multi_rate, dedicated, seeds in table("| experiment | multi-rate |"):
+        found = re.search(r"\((results/.+)\)", name)
+        assert found
+        record = json.loads((ROOT / found[1]).read_text(encoding="utf-8"))
+        assert seeds == str(len(record["conditions"]["seeds"]))
+        for cell, part in ((multi_rate, "multi_rate"), (dedicated, "dedicated")):
+            worst = record["summary"].get(part, {})
+            share = worst.get("normalised_excess_largest")
+            nats = worst.get("excess_nats_largest_where_little_to_lose")
+            parts = [] if share is None else [f"{100 * share:.2f} %"]
+            parts += [] if nats is None else [f"{nats:.4f} nats"]
+            assert cell == ("; ".join(parts) or "–"), name
+
+
 def test_every_module_of_the_contributors_table_exists() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     for path in re.findall(r"`((?:linvae|deep|tests|benchmarks|results)/[\w./]*)`", text):
