@@ -125,14 +125,14 @@ VERBS: dict[str, Verb] = {
 }  # fmt: skip
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(verbs_known: dict[str, Verb]) -> argparse.ArgumentParser:
     parser = arguments.Parser(
         prog="linvae", epilog=_EPILOG,
         description="Exact rate-distortion theory of linear variational autoencoders. "
                     "Rates and distortions are in nats.")  # fmt: skip
     parser.add_argument("--version", action="version", version=f"linvae {__version__}")
     verbs = parser.add_subparsers(metavar="VERB", dest="verb")
-    for name, verb in {**VERBS, **_announced()}.items():
+    for name, verb in verbs_known.items():
         sub = verbs.add_parser(
             name, help=verb.summary, epilog=_EPILOG,
             description=verb.summary[0].upper() + verb.summary[1:] + ".")  # fmt: skip
@@ -195,13 +195,17 @@ def _guarded(argv: Sequence[str] | None) -> int:
 
 
 def _run(argv: Sequence[str] | None) -> int:
-    parser = _parser()
+    words = sys.argv[1:] if argv is None else argv
+    # A verb from here needs no other package: their verbs are loaded for all else, help included.
+    own = bool(words) and words[0] in VERBS
+    known = VERBS if own else {**VERBS, **_announced()}
+    parser = _parser(known)
     try:
         options = parser.parse_args(argv)
     except SystemExit as end:  # --help and --version
         return int(end.code or 0)
     if options.verb is None:
-        parser.error(f"got no verb; expected one of {', '.join({**VERBS, **_announced()})}")
+        parser.error(f"got no verb; expected one of {', '.join(known)}")
     run: Callable[[argparse.Namespace], int] = options.run
     return run(options)
 
