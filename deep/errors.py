@@ -10,6 +10,7 @@ __all__ = [
     "DeepWarning",
     "DivergenceError",
     "InputError",
+    "RunInterruptedError",
 ]
 
 
@@ -31,6 +32,10 @@ class CheckpointError(InputError):
 
 class DivergenceError(RuntimeError):
     """Training left the finite numbers or ran away; the message says where and what is saved."""
+
+
+class RunInterruptedError(RuntimeError):
+    """A run of an experiment was interrupted and saved; the same command goes on."""
 
 
 class DeepWarning(UserWarning):

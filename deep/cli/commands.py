@@ -13,7 +13,7 @@ import yaml
 
 from deep._checks import fail
 from deep.config import ExperimentConfig
-from deep.errors import ConfigError
+from deep.errors import ConfigError, RunInterruptedError
 from deep.evaluation.curve import LearnedCurve, evaluate_curve
 from deep.evaluation.curves import area_under_curve, psnr
 from deep.evaluation.importance import importance_weighted_nll
@@ -251,7 +251,7 @@ def _with_error(curve: LearnedCurve, name: str, i: int) -> str:
 
 def compare_command(options: argparse.Namespace) -> int:
     """Run a whole experiment and write its record and its picture."""
-    from deep.comparison.experiment import Interrupted, run_experiment
+    from deep.comparison.experiment import run_experiment
 
     config = _settings(options)
     if config is None:
@@ -271,7 +271,7 @@ def compare_command(options: argparse.Namespace) -> int:
                 config, runs=Path(options.runs), output=Path(options.output),
                 command=_command(options), progress=progress,
             )  # fmt: skip
-        except Interrupted as stopped:
+        except RunInterruptedError as stopped:
             print(f"linvae: interrupted; {stopped} is saved; the same command goes on",
                   file=sys.stderr)  # fmt: skip
             return _INTERRUPTED

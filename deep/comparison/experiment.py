@@ -28,23 +28,19 @@ from deep.comparison.reference import (
 from deep.config import ExperimentConfig
 from deep.data.binarise import binarise_once
 from deep.data.load import DataSet
-from deep.errors import ConfigError
+from deep.errors import ConfigError, RunInterruptedError
 from deep.evaluation.curve import LearnedCurve, evaluate_curve
 from deep.networks.linear import MultiRateLinearVAE
 from deep.runs import Material, Run, dedicated_settings, is_multi_rate, run_name, train_run
 from deep.settings import as_plain
 
-__all__ = ["Interrupted", "run_experiment"]
+__all__ = ["run_experiment"]
 
 FloatArray = NDArray[np.float64]
 # (what is trained, its number, of how many) -> callback for its steps
 Progress = Callable[[str, int, int], Callable[[int, int], None] | None]
 
 _REFERENCE_SAMPLES = 10_000  # enough to optimise a Bernoulli linear VAE on
-
-
-class Interrupted(Exception):  # noqa: N818  not an error: the runs are saved
-    """A run was interrupted and saved; the same command goes on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +108,7 @@ def run_experiment(
         A folder that cannot be written, data without a test split.
     linvae.errors.InputError
         β's at which the optimum is not defined.
-    Interrupted
+    RunInterruptedError
         After Ctrl-C.
     """
     if not is_multi_rate(config):
@@ -187,7 +183,7 @@ def _train_all(
         run = train_run(settings, material, seed=seed, folder=folder / name, resume=True,
                         progress=progress(name, number, len(plans)))  # fmt: skip
         if run.result is not None and run.result.status == "interrupted":
-            raise Interrupted(str(folder / name))
+            raise RunInterruptedError(str(folder / name))
         if beta is None:
             found[seed] = (run, [])
         else:

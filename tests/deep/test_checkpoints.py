@@ -80,6 +80,10 @@ def test_an_empty_folder_has_none(tmp_path):
     assert checkpoints.latest(tmp_path) is None
 
 
+def _truncate_text(path):
+    path.write_bytes(path.read_bytes()[:-2])  # the last byte is a newline
+
+
 def _truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
 
@@ -102,7 +106,7 @@ def _empty(path: Path) -> None:
 @pytest.mark.parametrize("name", ["model.safetensors", "optimiser.safetensors", "state.json"])
 def test_damage_is_noticed_and_the_one_before_is_used(tmp_path, name, damage):
     if name == "state.json" and damage is _truncate:
-        damage = lambda p: p.write_bytes(p.read_bytes()[:-2])  # noqa: E731  (the last is a newline)
+        damage = _truncate_text
     _save(tmp_path, 1)
     newest = _save(tmp_path, 2)
     damage(newest / name)

@@ -145,6 +145,23 @@ def test_interrupted_training_says_how_to_go_on(settings, capsys, monkeypatch):
     assert again["held_out"] == whole["held_out"]
 
 
+def test_interrupted_comparison_goes_on(settings, capsys, monkeypatch):
+    path = settings(dedicated={"points": 0})
+    whole = document(capsys, "compare", path, "--runs", "whole")
+    batches = TensorBatches.batch
+
+    def interrupted(self, step, *rest):
+        if step == 5:
+            signal.raise_signal(signal.SIGINT)
+        return batches(self, step, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TensorBatches, "batch", interrupted)
+        assert run("compare", path, "--quiet") == 130
+    assert "goes on" in capsys.readouterr().err
+    assert document(capsys, "compare", path)["multi_rate"] == whole["multi_rate"]
+
+
 def test_dedicated_network_knows_its_beta(settings, capsys):
     trained = document(capsys, "train", settings(), "--dedicated", "0.5")
     assert trained["folder"].endswith("small/seed-0/beta-0.5")
