@@ -148,7 +148,7 @@ def test_verification_imports_all_sides_and_the_shell_imports_verification():
 @pytest.mark.parametrize("name", sorted(LINVAE))
 def test_linvae_never_imports_deep_torch_or_tests(name):
     assert not _roots(name) & {"deep", "torch", "tests"}
-    if name != "linvae.symbolic":
+    if not name.startswith("linvae.symbolic"):
         assert "sympy" not in _roots(name)
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import linvae as lv
 from linvae.budget import smallest_model
 from linvae.errors import InputError, RangeError
-from tests.strategies import Problem, problems
+from linvae.testing.strategies import Problem, problems
 from tests.tolerances import assert_close
 
 ALIVE = ("random", "geometric", "tied", "zeros", "spike", "near")

@@ -14,7 +14,7 @@ from sklearn.decomposition import PCA
 import linvae as lv
 from linvae.calibrated import CalibratedFrontier, calibrated_noise_variance
 from linvae.errors import InputError, NonUniqueOptimumWarning, UnboundedObjectiveError
-from tests.strategies import Problem, problems
+from linvae.testing.strategies import Problem, problems
 from tests.tolerances import assert_close, tolerance
 
 # Kinds whose variance spreads over all directions, so that the calibrated optimum exists.

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from linvae import Frontier, Spectrum, response
 from linvae.errors import InputError, PartialSpectrumError, RangeError
-from tests import oracles, strategies
-from tests.strategies import Population
+from linvae.testing import strategies
+from linvae.testing.strategies import Population
+from tests import oracles
 from tests.tolerances import EPS, assert_close, tolerance
 
 ULPS = tolerance("ulps")

@@ -10,7 +10,8 @@ from hypothesis import given
 
 from linvae import Frontier, Spectrum
 from linvae.errors import InputError, RangeError
-from tests import oracles, strategies
+from linvae.testing import strategies
+from tests import oracles
 from tests.tolerances import assert_close, tolerance
 
 ULPS = tolerance("ulps")

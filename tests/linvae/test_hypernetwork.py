@@ -18,8 +18,9 @@ from linvae import Hypernetwork, Spectrum, response
 from linvae.errors import InputError
 from linvae.hypernetwork import GATES, GatedLayer
 from linvae.response import encoder_given_decoder
-from tests import oracles, strategies
-from tests.strategies import Population
+from linvae.testing import strategies
+from linvae.testing.strategies import Population
+from tests import oracles
 from tests.tolerances import EPS, assert_close, tolerance
 
 FIELDS = ("encoder", "posterior_variance", "decoder")

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from linvae import LinearVAE, Spectrum, response
 from linvae.linear_vae import elbo_split, evaluate, information, log_likelihood
-from tests import oracles, strategies
-from tests.strategies import Parameters, Population
+from linvae.testing import strategies
+from linvae.testing.strategies import Parameters, Population
+from tests import oracles
 from tests.tolerances import EPS, assert_close, tolerance
 
 TAME = ("random", "tied", "flat", "zeros", "near")

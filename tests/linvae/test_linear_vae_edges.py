@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 import linvae as lv
 from linvae import LinearVAE, Spectrum, response
 from linvae.errors import InputError, PartialSpectrumError
-from tests import strategies
-from tests.strategies import Population
+from linvae.testing import strategies
+from linvae.testing.strategies import Population
 from tests.tolerances import assert_close
 
 TAME = ("random", "tied", "flat", "zeros", "near")

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linvae import Frontier, response
-from tests import oracles, strategies
-from tests.strategies import Parameters
+from linvae.testing import strategies
+from linvae.testing.strategies import Parameters
+from tests import oracles
 from tests.tolerances import EPS, assert_close, tolerance
 
 RESTARTS = 20

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from linvae import LinearVAE, Spectrum, response
 from linvae.errors import InputError, PartialSpectrumError
 from linvae.response import critical_betas, decoder_given_encoder, encoder_given_decoder
-from tests import oracles, strategies
-from tests.strategies import Parameters, Population, Problem
+from linvae.testing import strategies
+from linvae.testing.strategies import Parameters, Population, Problem
+from tests import oracles
 from tests.tolerances import EPS, assert_close, tolerance
 
 FIELDS = ("encoder", "posterior_variance", "decoder")

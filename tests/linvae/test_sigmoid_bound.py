@@ -20,7 +20,7 @@ from linvae.claims.sigmoid_bound import (
     tolerances,
 )
 from linvae.claims.sigmoid_fit import best_posterior_fit, posterior_excess
-from tests.strategies import generators
+from linvae.testing.strategies import generators
 
 
 def product(rng: np.random.Generator, x: np.ndarray) -> np.ndarray:

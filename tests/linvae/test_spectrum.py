@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from linvae import Frontier, Spectrum
 from linvae.errors import InputError, PartialSpectrumError
-from tests import strategies
-from tests.strategies import Population
+from linvae.testing import strategies
+from linvae.testing.strategies import Population
 from tests.tolerances import assert_close
 
 FLOATS = ("float16", "float32", "float64")

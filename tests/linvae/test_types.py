@@ -11,7 +11,7 @@ import linvae as lv
 from linvae import CurvePoints, Frontier, LinearVAE, Spectrum, Terms
 from linvae.errors import InputError
 from linvae.response import encoder_given_decoder
-from tests import strategies
+from linvae.testing import strategies
 from tests.tolerances import assert_close, tolerance
 
 

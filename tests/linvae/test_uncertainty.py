@@ -12,8 +12,8 @@ from scipy import stats
 
 from linvae import Frontier, Spectrum, response
 from linvae.errors import InputError, InputTypeError, PartialSpectrumError
+from linvae.testing.strategies import Problem, beta_arrays, orthogonal_matrix, problems, scales
 from linvae.uncertainty import Uncertainty, asymptotic_bands, bootstrap_bands
-from tests.strategies import Problem, beta_arrays, orthogonal_matrix, problems, scales
 from tests.tolerances import assert_close
 
 # Away from critical betas, which are 32, 16, 8, 4, 2: at 10 one of the first three modes is

@@ -16,8 +16,8 @@ import linvae.claims.curve as claims_curve
 import linvae.claims.theorem as claims_theorem
 import linvae.claims.types as claim_types
 from linvae.errors import InputError
+from linvae.testing.strategies import KINDS, Problem, problems
 from linvae.verification import CLAIMS, Check, verify
-from tests.strategies import KINDS, Problem, problems
 
 SPECTRUM = lv.Spectrum.from_eigenvalues([5.0, 3.0, 2.0, 1.0, 0.4, 0.1])
 OPTIONS: dict[str, Any] = {"latent_dim": 4, "noise_variance": 0.5}

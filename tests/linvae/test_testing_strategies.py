@@ -9,7 +9,8 @@ import pytest
 from hypothesis import find, given, settings
 from hypothesis import strategies as st
 
-from tests import oracles, strategies, tolerances
+from linvae.testing import strategies
+from tests import oracles, tolerances
 from tests.tolerances import EPS, assert_close, tolerance
 
 

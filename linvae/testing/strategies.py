@@ -45,15 +45,18 @@ class Population:
 
     @property
     def n(self) -> int:
+        """Data dimensions."""
         return self.values.size
 
     @property
     def covariance(self) -> Array:
+        """Dense covariance."""
         root = self.vectors * np.sqrt(self.values)
-        return root @ root.T
+        return np.asarray(root @ root.T)
 
     @property
     def spectrum(self) -> Spectrum:
+        """The population as the library takes it."""
         return Spectrum.from_eigenvalues(self.values, eigenvectors=self.vectors, mean=self.mean)
 
     def leading(self, count: int) -> Spectrum:
@@ -82,14 +85,17 @@ class Parameters:
 
     @property
     def k(self) -> int:
+        """Latents."""
         return self.c.size
 
     @property
     def vae(self) -> LinearVAE:
-        return LinearVAE(self.E, self.c, self.D, self.s2, self.me, self.md, self.h)
+        """The parameters as the library takes them."""
+        return LinearVAE(self.E, self.c, self.D, np.asarray(self.s2), self.me, self.md, self.h)
 
     @classmethod
     def of(cls, vae: LinearVAE) -> Parameters:
+        """Plain arrays of one model."""
         return cls(
             np.array(vae.encoder),
             np.array(vae.posterior_variance),
@@ -116,17 +122,18 @@ class Problem:
     @property
     def critical(self) -> Array:
         """Critical betas of the k leading modes, descending."""
-        return self.spectrum.eigenvalues[: self.k] / self.s2
+        return np.asarray(self.spectrum.eigenvalues[: self.k] / self.s2)
 
     @property
     def options(self) -> dict[str, Any]:
+        """Keyword arguments of most functions of the library."""
         return {"latent_dim": self.k, "noise_variance": self.s2}
 
 
 def orthogonal_matrix(n: int, rng: np.random.Generator) -> Array:
     """Random rotation or reflection."""
     q, r = np.linalg.qr(rng.standard_normal((n, n)))
-    return q * np.sign(np.diagonal(r))
+    return np.asarray(q * np.sign(np.diagonal(r)))
 
 
 def generators() -> st.SearchStrategy[np.random.Generator]:
@@ -148,7 +155,7 @@ def _of_kind(kind: str, n: int, rng: np.random.Generator) -> Array:
     if kind == "clustered":
         centres = np.exp(rng.normal(0, 1.5, max(1, n // 3)))
         splits = 1 + rng.standard_normal(n) * 10.0 ** rng.uniform(-15, -6)
-        return rng.choice(centres, n) * splits
+        return np.asarray(rng.choice(centres, n) * splits)
     if kind == "flat":
         return np.full(n, float(np.exp(rng.normal())))
     if kind == "tied":
@@ -160,7 +167,7 @@ def _of_kind(kind: str, n: int, rng: np.random.Generator) -> Array:
     if kind == "near":
         # Neighbours in floating point: every critical beta is an ulp or two from the next.
         values = np.full(n, float(np.exp(rng.normal())))
-        return values + np.spacing(values) * rng.integers(0, 4, n)
+        return np.asarray(values + np.spacing(values) * rng.integers(0, 4, n))
     if kind == "spike":
         return np.concatenate([[1.0], 10.0 ** rng.uniform(-9, -3, n - 1)])
     if kind == "all_zero":
@@ -209,7 +216,7 @@ def noise_variances() -> st.SearchStrategy[float]:
 
 
 @st.composite
-def problems(draw: st.DrawFn, **options: Any) -> Problem:
+def problems(draw: st.DrawFn, /, **options: Any) -> Problem:
     """A population, 1 <= k <= n, and a noise variance of the population's scale."""
     population = draw(populations(**options))
     k = draw(st.integers(1, population.n))
@@ -234,9 +241,9 @@ def betas(draw: st.DrawFn, critical: Array, *, edges: bool = True) -> float:
     if where == "ulp":
         return float(np.nextafter(near, draw(st.sampled_from([0.0, np.inf]))))
     if where == "below":
-        return low * 10.0 ** (-0.05 - 3 * share)
+        return float(low * 10.0 ** (-0.05 - 3 * share))
     if where == "above":
-        return high * 10.0 ** (0.05 + 3 * share)
+        return float(high * 10.0 ** (0.05 + 3 * share))
     return float(low * (high / low) ** share)
 
 
