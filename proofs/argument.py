@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import sympy as sp
 
-__all__ = ["Argument", "Proof", "Step", "is_nonnegative", "run", "vanishes"]
+__all__ = ["MARKS", "Argument", "Proof", "Step", "is_nonnegative", "run", "vanishes"]
 
 Kind = Literal["exact", "certified", "cited", "sketch"]
 
@@ -68,6 +68,8 @@ def vanishes(expression: Any) -> bool:
     if isinstance(expression, sp.MatrixBase):
         return all(vanishes(entry) for entry in expression)
     expression = sp.sympify(expression)
+    if expression.has(sp.Float):
+        return False  # a rounded number proves nothing
     ways: tuple[Callable[[Any], Any], ...] = (
         lambda e: e,
         sp.expand,
@@ -83,6 +85,8 @@ def vanishes(expression: Any) -> bool:
 def is_nonnegative(expression: Any, *, strict: bool = False) -> bool:
     """Whether the assumptions on the symbols settle the sign, of the expression or its factors."""
     expression = sp.sympify(expression)
+    if expression.has(sp.Float):
+        return False
     for form in (expression, sp.factor(expression), sp.expand(expression), sp.simplify(expression)):
         if form.is_positive if strict else form.is_nonnegative:
             return True
@@ -161,7 +165,7 @@ class Argument:
         )
 
 
-_MARKS = {"exact": "=", "certified": "±", "cited": "†", "sketch": "~"}
+MARKS = {"exact": "=", "certified": "±", "cited": "†", "sketch": "~"}
 
 
 def run(prove: Callable[[], Proof]) -> None:
@@ -169,6 +173,6 @@ def run(prove: Callable[[], Proof]) -> None:
     proof = prove()
     print(f"{proof.claim}: {proof.statement}")
     for step in proof.steps:
-        print(f"  {_MARKS[step.kind] if step.holds else 'X'} {step.text}")
+        print(f"  {MARKS[step.kind] if step.holds else 'X'} {step.text}")
     print(f"  {proof.verdict}")
     sys.exit(1 if proof.verdict == "fails" else 0)

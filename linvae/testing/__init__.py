@@ -1,3 +1,12 @@
-"""What another project needs to test its own linear VAE code against the theory (hypothesis)."""
+"""What another project needs to test its own linear VAE code against the theory (hypothesis).
+
+:func:`theorem_suite` turns an implementation into a test class; :mod:`linvae.testing.strategies`
+draws the spectra, gates and parameters on which such code goes wrong.
+"""
 
 from __future__ import annotations
+
+from .counterexample import Counterexample, smallest_counterexample
+from .theorem import theorem_suite
+
+__all__ = ["Counterexample", "smallest_counterexample", "theorem_suite"]

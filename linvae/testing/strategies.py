@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from linvae import LinearVAE, Spectrum
+from linvae.hypernetwork import GATES, GatedLayer
 
 __all__ = [
     "KINDS",
@@ -20,6 +21,7 @@ __all__ = [
     "beta_arrays",
     "betas",
     "eigenvalues",
+    "gated_layers",
     "generators",
     "noise_variances",
     "orthogonal_matrix",
@@ -288,3 +290,23 @@ def parameters(
         shift * rng.standard_normal(n),
         on * rng.standard_normal(k),
     )
+
+
+@st.composite
+def gated_layers(
+    draw: st.DrawFn,
+    rows: int,
+    columns: int,
+    *,
+    gates: Sequence[str] = tuple(GATES),
+    diagonal: bool = False,
+) -> GatedLayer:
+    """Layers of a hypernetwork: gates opening, closing, constant and saturated, bases of any sign.
+
+    A diagonal layer has ``rows`` base weights and no columns.
+    """
+    rng = draw(generators())
+    slopes = rng.choice([-1.0, 0.0, 1.0, *rng.normal(0, 2, 3)], rows)
+    biases = rng.choice([0.0, 40.0, -40.0, *rng.normal(0, 3, 5)], rows)
+    base = rng.standard_normal(rows if diagonal else (rows, columns))
+    return GatedLayer(slopes, biases, base, draw(st.sampled_from(list(gates))))

@@ -1,0 +1,88 @@
+"""Run the proofs and print each statement with its verdict; exit with 1 if one fails."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from importlib import import_module
+
+from . import MODULES
+from .argument import MARKS, Proof, Step
+
+__all__ = ["main", "prove_all"]
+
+
+def _prove(module: str) -> tuple[str, Proof, float]:
+    """Run one module; an exception is a proof that fails, not the end of the others."""
+    start = time.perf_counter()
+    try:
+        proof: Proof = import_module(f"proofs.{module}").prove()
+    except Exception as error:  # whatever it is, the proof is not there
+        step = Step(f"{type(error).__name__}: {error}", "exact", False)
+        proof = Proof(module, "The derivation could not be completed.", (step,), (), (), ())
+    return module, proof, time.perf_counter() - start
+
+
+def prove_all(modules: tuple[str, ...] = MODULES, jobs: int = 1) -> Iterator[tuple[str, Proof]]:
+    """Proofs of the given modules, in order, each as soon as it and those before it are done."""
+    if jobs == 1:
+        for module in modules:
+            yield _prove(module)[:2]
+        return
+    with ProcessPoolExecutor(min(jobs, len(modules))) as pool:
+        for module, proof, _ in pool.map(_prove, modules):
+            yield module, proof
+
+
+def _options(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m proofs",
+        description="Derive every claim with SymPy and print its verdict: proved, sketch (a step "
+        "is argued in words only) or fails. Exit code 0: none fails; 1: one fails; 2: bad input.",
+    )
+    parser.add_argument("proofs", nargs="*", metavar="PROOF", help="modules to run; default: all")
+    parser.add_argument("--steps", action="store_true", help="print every step of each proof")
+    parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), metavar="N",
+                        help="processes (default: %(default)s)")  # fmt: skip
+    options = parser.parse_args(arguments)
+    unknown = [name for name in options.proofs if name not in MODULES]
+    if unknown:
+        parser.error(f"no proof {', '.join(unknown)}; there are: {', '.join(MODULES)}")
+    if options.jobs < 1:
+        parser.error(f"--jobs {options.jobs}: expected at least 1")
+    return options
+
+
+def _show(proof: Proof, *, steps: bool) -> None:
+    print(f"{proof.verdict:>7}  {proof.claim}: {proof.statement}", flush=True)
+    for step in proof.steps:
+        if steps or not step.holds:
+            print(f"           {MARKS[step.kind] if step.holds else 'X'} {step.text}", flush=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line."""
+    options = _options(arguments)
+    modules = tuple(options.proofs) or MODULES
+    start = time.perf_counter()
+    counts = {"proved": 0, "sketch": 0, "fails": 0}
+    steps = 0
+    for _, proof in prove_all(modules, options.jobs):
+        _show(proof, steps=options.steps)
+        counts[proof.verdict] += 1
+        steps += len(proof.steps)
+    print(
+        f"{counts['proved']} proved, {counts['sketch']} sketched, {counts['fails']} failed; "
+        f"{steps} steps in {time.perf_counter() - start:.0f} s."
+    )
+    if options.steps:
+        print("= decided by SymPy   ± ball arithmetic   † textbook theorem   ~ argued in words")
+    return 1 if counts["fails"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
