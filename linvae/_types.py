@@ -42,8 +42,31 @@ def _zero() -> FloatArray:
     return np.zeros(())
 
 
+class _Quality:
+    """What follows from the squared error of a model as of a point of a curve."""
+
+    squared_error: Any
+    n_features: int
+
+    def psnr(self, data_range: float) -> FloatArray:
+        r"""Peak signal-to-noise ratio :math:`10\log_{10}(r^2 n / \varepsilon)` in decibels.
+
+        Infinite where the squared error is 0.
+
+        Raises
+        ------
+        InputError
+            A range that is not one finite number > 0.
+        """
+        remedy = "pass max - min of the data, 1 for [0, 1]"
+        peak = as_positive_number("data_range", data_range, remedy)
+        with np.errstate(divide="ignore"):
+            error = np.log10(self.squared_error)
+        return np.asarray(10 * (2 * np.log10(peak) + np.log10(self.n_features) - error))
+
+
 @dataclass(frozen=True, eq=False)
-class Terms(Sealed):
+class Terms(_Quality, Sealed):
     r"""The parts of the β-VAE objective of a model on some data.
 
     .. math:: L_\beta = \mathcal D + \beta \mathcal R, \qquad
@@ -85,7 +108,7 @@ class Terms(Sealed):
 
 
 @dataclass(frozen=True, eq=False)
-class CurvePoints(Sealed):
+class CurvePoints(_Quality, Sealed):
     """Points of a rate-distortion curve; all arrays have the shape of the query.
 
     Attributes
@@ -126,22 +149,6 @@ class CurvePoints(Sealed):
     def bits_per_dimension(self) -> FloatArray:
         """Negative ELBO (distortion + rate) in bits, per data dimension."""
         return np.asarray((self.distortion + self.rate) / (self.n_features * np.log(2)))
-
-    def psnr(self, data_range: float) -> FloatArray:
-        r"""Peak signal-to-noise ratio :math:`10\log_{10}(r^2 n / \varepsilon)` in decibels.
-
-        Infinite where the squared error is 0.
-
-        Raises
-        ------
-        InputError
-            A range that is not one finite number > 0.
-        """
-        remedy = "pass max - min of the data, 1 for [0, 1]"
-        peak = as_positive_number("data_range", data_range, remedy)
-        with np.errstate(divide="ignore"):
-            error = np.log10(self.squared_error)
-        return np.asarray(10 * (2 * np.log10(peak) + np.log10(self.n_features) - error))
 
 
 @dataclass(frozen=True, eq=False)
