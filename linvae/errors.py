@@ -10,6 +10,7 @@ __all__ = [
     "NonUniqueOptimumWarning",
     "PartialSpectrumError",
     "RangeError",
+    "SubjectError",
     "UnboundedObjectiveError",
 ]
 
@@ -36,6 +37,10 @@ class UnboundedObjectiveError(InputError):
 
 class DataFileError(InputError):
     """A data file that is missing, truncated, ragged or of an unknown format."""
+
+
+class SubjectError(RuntimeError):
+    """Code under examination raised an exception, or returned what it should not."""
 
 
 class LinvaeWarning(UserWarning):
