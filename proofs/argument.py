@@ -70,16 +70,34 @@ def vanishes(expression: Any) -> bool:
     expression = sp.sympify(expression)
     if expression.has(sp.Float):
         return False  # a rounded number proves nothing
+    if _is_refuted(expression):
+        return False  # spares SymPy the search for what is not there
     ways: tuple[Callable[[Any], Any], ...] = (
         lambda e: e,
-        sp.expand,
         lambda e: sp.cancel(sp.together(e)),
+        sp.expand,
         lambda e: sp.expand(sp.expand_log(e, force=False)),
         sp.simplify,
         lambda e: sp.simplify(sp.expand_log(sp.piecewise_fold(e), force=False)),
         lambda e: sp.radsimp(sp.simplify(e)),
     )
     return any(way(expression) == 0 for way in ways)
+
+
+def _is_refuted(expression: sp.Expr) -> bool:
+    """Whether a point is seen where the expression is far from zero; only ever an early "no"."""
+    point = {
+        symbol: sp.Integer(3 + number) if symbol.is_integer else sp.Rational(7 + 2 * number, 5)
+        for number, symbol in enumerate(sorted(expression.free_symbols, key=str))
+        if getattr(symbol, "is_real", False)
+    }
+    if len(point) < len(expression.free_symbols):
+        return False
+    try:
+        value = sp.N(expression.subs(point), 30)
+        return bool(value.is_number and value.is_finite and abs(value) > sp.Float("1e-12"))
+    except (TypeError, ValueError, ArithmeticError, AttributeError, RecursionError):
+        return False
 
 
 def is_nonnegative(expression: Any, *, strict: bool = False) -> bool:

@@ -7,15 +7,16 @@ Suppose this excess stays below ε for all x in [log 0.01, log 10]. Then
 
 1. at every x, f lies between t − l(x) and t + u(x), t = min(0, x), by inverting the excess;
 2. f is concave, so chords bound its slope: near 1 to the left of the critical β and near 0 to its
-   right. Within [−a, a] the slope must therefore drop by nearly 1, and beside it hardly at all;
+   right. Within [−a, a] the slope must therefore drop by nearly 1, and on [−2a, −a] and [a, 2a]
+   hardly at all;
 3. the drop is a sum over gates of bumps φ(x) = w² s (1 − s), s the sigmoid. A bump that drops at
-   most 1 (and a little) within [−a, a] cannot be narrow, for its total drop is w: it has at least
-   a share ρ of that drop beside the interval, within [−b₁, −a] and [a, b₂]. If its centre lies
-   outside [−a, a], this share is at least ½, as b₁, b₂ ≥ 2a;
-4. so the drop beside the interval is at least ρ times the drop inside: if that contradicts 2, the
-   excess exceeds ε somewhere.
+   most m within [−a, a] cannot be narrow: beside it drops at least 1/cosh Y₀ times as much,
+   Y₀ tanh(Y₀/2) = am, wherever its centre is;
+4. so the drop beside the interval is at least that share of the drop inside: if that contradicts 2,
+   the excess exceeds ε somewhere.
 
-Step 3 takes the least share on a fine grid of slopes and centres, with a margin; the rest is exact.
+Every step is proved in ``proofs/sigmoid_bound.py``. By ball arithmetic a sharper bound, 3.0e-3, is
+certified: :func:`linvae.certificates.sigmoid_cost`.
 """
 
 from __future__ import annotations
@@ -35,9 +36,10 @@ __all__ = [
 ]
 
 LOW, HIGH = float(np.log(0.01)), float(np.log(10.0))
-# Half-width of the interval around the critical β, and the ends of its surroundings.
-INSIDE, LEFT, RIGHT = 0.7, 1.4, 1.52
-_GRID_MARGIN = 0.99
+# Half-width a of the interval around the critical β; what lies beside it ends at ±2a.
+INSIDE = 0.6
+# Points y < −2a and v > 2a whose chords with ±2a bound the slopes there.
+FAR = (-3.66, 2.3)
 
 
 def tolerances(excess: float, x: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -60,33 +62,38 @@ def tolerances(excess: float, x: FloatArray) -> tuple[FloatArray, FloatArray]:
 def chord_bounds(excess: float) -> tuple[float, float, float, float]:
     """Numbers (p, q, r, s) that bound the slope f′ when the excess is at most `excess`.
 
-    f′(−a) ≥ 1 − p, f′(a) ≤ q, f′(−b₁) ≤ 1 + r, f′(b₂) ≥ −s.
+    f′(−a) ≥ 1 − p, f′(a) ≤ q, f′(−2a) ≤ 1 + r, f′(2a) ≥ −s.
     """
+    (left, right), edge = FAR, 2 * INSIDE
     below = float(tolerances(excess, np.array(0.0))[0])
     p = (below + float(tolerances(excess, np.array(-INSIDE))[1])) / INSIDE
     q = (below + float(tolerances(excess, np.array(INSIDE))[1])) / INSIDE
-    left = np.linspace(LOW, -LEFT - 0.01, 200)
-    far = tolerances(excess, left)[0] + tolerances(excess, np.array(-LEFT))[1]
-    right = np.linspace(RIGHT + 0.01, HIGH, 200)
-    near = tolerances(excess, right)[0] + tolerances(excess, np.array(RIGHT))[1]
-    return p, q, float((far / (-LEFT - left)).min()), float((near / (right - RIGHT)).min())
+    far_left = float(tolerances(excess, np.array(left))[0])
+    far_right = float(tolerances(excess, np.array(right))[0])
+    r = (far_left + float(tolerances(excess, np.array(-edge))[1])) / (-edge - left)
+    s = (far_right + float(tolerances(excess, np.array(edge))[1])) / (right - edge)
+    return p, q, r, s
 
 
 def drops(slope: FloatArray, centre: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Drop of f′ through one gate: within [−a, a], and beside it within [−b₁, b₂]."""
-    edges = [np.tanh(slope * (x - centre) / 2) for x in (-LEFT, -INSIDE, INSIDE, RIGHT)]
+    """Drop of f′ through one gate: within [−a, a], and beside it within [−2a, 2a]."""
+    edges = [np.tanh(slope * (x - centre) / 2) for x in (-2 * INSIDE, -INSIDE, INSIDE, 2 * INSIDE)]
     inside = slope / 2 * (edges[2] - edges[1])
     beside = slope / 2 * (edges[3] - edges[2] + edges[1] - edges[0])
     return np.asarray(inside), np.asarray(beside)
 
 
 def least_share_beside(most_inside: float) -> float:
-    """Least ratio of the drop beside to the drop inside, of gates that drop so much at most."""
-    slope = np.geomspace(1e-3, 60.0, 1500)
-    centre = np.linspace(-INSIDE, INSIDE, 141)[:, None]
-    inside, beside = drops(slope, centre)
-    share = np.where(inside <= most_inside, beside / inside, np.inf).min()
-    return min(0.5, _GRID_MARGIN * float(share))
+    r"""Least ratio of the drop beside to the drop inside, of gates that drop so much at most.
+
+    .. math:: 1 / \cosh Y_0, \qquad Y_0 \tanh(Y_0 / 2) = a m
+    """
+    low, high = 0.0, 4.0 + INSIDE * most_inside  # Y₀ tanh(Y₀/2) > Y₀ - 2 for Y₀ > 2
+    for _ in range(80):
+        middle = (low + high) / 2
+        over = middle * np.tanh(middle / 2) >= INSIDE * most_inside
+        low, high = (low, middle) if over else (middle, high)
+    return float(1 / np.cosh(high))
 
 
 @lru_cache(maxsize=1)

@@ -181,8 +181,8 @@ def _prior_on_average(
     """The aggregated posterior is the prior: E S Eᵀ + C = I."""
     model = read(problem, beta)
     # Through a root of S: a dense covariance has lost its small eigenvalues to rounding.
-    read = model.encoder @ problem.spectrum.root
-    whole = read @ read.T + np.diag(model.posterior_variance)
+    means = model.encoder @ problem.spectrum.root
+    whole = means @ means.T + np.diag(model.posterior_variance)
     _near(whole, np.eye(problem.k), tolerance, "E S Eᵀ + C")
 
 
