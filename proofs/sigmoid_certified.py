@@ -13,10 +13,10 @@ search of a box of two parameters, done in ball arithmetic. Suppose the excess i
    the nodes xᵢ; Σνᵢ = Σνᵢxᵢ = 0, and twice by parts Σνᵢ g(xᵢ) = ∫ N g'' for every smooth g. (It is
    enough to see this for hats, of which N is a sum.) So Σνᵢ f(xᵢ) = −Σ_gates G, G = ∫ N φ.
 3. The band bounds the left side from below by a positive number, if N dips where min(0, x) bends.
-   So some gate has G < 0. What makes G < 0 possible is the dip of N, and only within a bounded box of
-   (w, m), by four lemmas: φ falls off on both sides of m (a); φ is flat for small w (b); if the dip
-   ends a distance K/w, K ≥ 7/4, before m (or before the next node), what follows outweighs it (c);
-   steep gates bend more than the band allows (d), for |y| ≤ log 2cosh y ≤ |y| + log 2.
+   So some gate has G < 0. What makes G < 0 possible is the dip of N, and only within a bounded box
+   of (w, m), by four lemmas: φ falls off on both sides of m (a); φ is flat for small w (b); if the
+   dip ends a distance K/w, K ≥ 7/4, before m (or before the next node), what follows outweighs it
+   (c); steep gates bend more than the band allows (d), for |y| ≤ log 2cosh y ≤ |y| + log 2.
 4. In the box, halved until it is decided everywhere, either G > 0 or the gate bends more than the
    band allows. That is the certificate, with five nodes.
 

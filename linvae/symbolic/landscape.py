@@ -1,0 +1,95 @@
+r"""Stationary points at fixed β and σ²: blocks of latents, what they save, their curvatures.
+
+.. math:: L(D) = \text{const} + \frac\beta2\Bigl[\sum_j \log\Bigl(1 + \frac{(D^\top D)_{jj}}\tau
+          \Bigr) + \operatorname{tr} S (DD^\top + \tau I)^{-1}\Bigr]
+"""
+
+from __future__ import annotations
+
+import sympy as sp
+
+from .modes import WATER_LEVEL
+from .symbols import beta, d, lam, s2, tau
+
+__all__ = [
+    "BLOCK_DIAGONAL",
+    "BLOCK_GAIN_SQUARED",
+    "BLOCK_ROOT",
+    "BLOCK_SAVING",
+    "BLOCK_SWAP_CURVATURE",
+    "BLOCK_THRESHOLD",
+    "PAIR_DETERMINANT",
+    "REDUCED_MODE",
+    "REVIVAL_CHANGE",
+    "REVIVAL_CURVATURE",
+    "REVIVAL_DROP",
+    "SAVING",
+    "SPARE_CURVATURE",
+    "SWAP_CHANGE",
+    "SWAP_CURVATURE",
+    "SWAP_DROP",
+    "TURN_CHANGE",
+    "TURN_CURVATURE",
+    "TURN_DROP",
+    "g",
+    "h",
+    "lam_free",
+    "lam_min",
+    "lam_other",
+    "q",
+    "r",
+    "root",
+    "root_other",
+    "sum_ratios",
+    "sum_roots",
+    "t",
+]
+
+root = sp.Symbol("root", positive=True)  # x of a block: 1 + (DᵀD)ⱼⱼ/τ = x²
+root_other = sp.Symbol("root_other", positive=True)  # that of another block
+q = sp.Symbol("q", integer=True, positive=True)  # latents of a block
+r = sp.Symbol("r", integer=True, positive=True)  # its eigenvectors, r <= q
+sum_roots = sp.Symbol("sum_roots", positive=True)  # Σ √λᵢ over them
+sum_ratios = sp.Symbol("sum_ratios", positive=True)  # Σ λᵢ/τ over them
+lam_min = sp.Symbol("lambda_min", positive=True)  # the smallest of them
+lam_free = sp.Symbol("lambda_free", positive=True)  # eigenvalue that no latent carries
+lam_other = sp.Symbol("lambda_other", positive=True)  # one that another block carries
+g = sp.Symbol("g", positive=True)  # (DᵀD)ⱼⱼ of two latents
+h = sp.Symbol("h", real=True)  # their (DᵀD)ⱼₗ
+t = sp.Symbol("t", nonnegative=True)  # place on a path, 0 to 1
+
+# One latent on one eigenvector with gain d, encoder and variance eliminated.
+REDUCED_MODE = beta / 2 * (sp.log(1 + d**2 / WATER_LEVEL) + lam / (d**2 + WATER_LEVEL))
+SAVING = beta / 2 * (lam / WATER_LEVEL - 1 - sp.log(lam / WATER_LEVEL))
+
+# A block of q latents that carries r eigenvectors.
+BLOCK_ROOT = sum_roots / sp.sqrt(tau) / (2 * q) + sp.sqrt(
+    (sum_roots / sp.sqrt(tau) / (2 * q)) ** 2 + 1 - r / q
+)
+BLOCK_GAIN_SQUARED = tau * (root * sp.sqrt(lam / tau) - 1)
+BLOCK_DIAGONAL = tau * (root**2 - 1)
+BLOCK_SAVING = beta / 2 * (sum_ratios - 2 * q * sp.log(root) - sum_roots / sp.sqrt(tau) / root)
+BLOCK_THRESHOLD = sp.sqrt(lam_min) * (sum_roots + (q - r) * sp.sqrt(lam_min)) / (q * s2)
+
+# Second derivatives of L along unit directions of D, in nats per squared data unit.
+REVIVAL_CURVATURE = (1 - lam_free / WATER_LEVEL) / s2
+SWAP_CURVATURE = (1 - lam_free / lam) / s2
+SPARE_CURVATURE = (1 / root**2 - lam_free / WATER_LEVEL) / s2
+BLOCK_SWAP_CURVATURE = sp.sqrt(lam / WATER_LEVEL) / root * (1 - lam_free / lam) / s2
+TURN_CURVATURE = -2 * beta * h**2 / (g * (tau + g) ** 2)
+# Determinant of the 2 x 2 form that mixes an eigenvector of one block with one of another.
+PAIR_DETERMINANT = (
+    (1 / root**2 - 1 / root_other**2)
+    * (lam_other - lam)
+    / (root * root_other * sp.sqrt(lam * lam_other))
+)
+
+# Change of L along the paths down, and at their ends.
+_power = t**2 * (lam_free / tau - 1)
+_seen = lam + (lam_free - lam) * sp.sin(sp.pi * t / 2) ** 2
+REVIVAL_CHANGE = beta / 2 * (sp.log(1 + _power) - lam_free / tau * _power / (1 + _power))
+SWAP_CHANGE = beta / 2 * (sp.log(_seen / lam) - (_seen - lam) / tau)
+TURN_CHANGE = beta / 2 * sp.log(1 - (h * sp.sin(sp.pi * t / 2) / (tau + g)) ** 2)
+REVIVAL_DROP = beta / 2 * (lam_free / tau - 1 - sp.log(lam_free / tau))
+SWAP_DROP = beta / 2 * ((lam_free - lam) / tau - sp.log(lam_free / lam))
+TURN_DROP = -beta / 2 * sp.log(1 - (h / (tau + g)) ** 2)

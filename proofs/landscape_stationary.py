@@ -1,0 +1,217 @@
+r"""All stationary points of the objective at fixed β and σ², and what each of them loses.
+
+Lengths are in units of √τ, τ = βσ²: B = D/√τ, and s_i = λ_i/τ are the eigenvalues of S. By
+`landscape_reduced` the points sought are those of
+
+    F(B) = Σ_j log(1 + g_j) + tr S M,   M = (I + BBᵀ)⁻¹,   G = BᵀB,   g_j = G_jj,   L = (β/2) F,
+
+and ∇F(B) = 0 reads  MSMB = BW  with W = diag w, w_j = 1/(1 + g_j).
+
+1. Blocks. BᵀMSMB = GW is symmetric, so GW = WG: G_jl (w_l − w_j) = 0, that is G_jl = 0 unless
+   g_j = g_l. Collect the latents with equal g into blocks; B_b are the columns of block b, q of
+   them. Columns of different blocks are orthogonal.
+
+2. Eigenvectors. Let B_b = U diag(√μ) Vᵀ be the singular value decomposition with r ≤ q positive
+   μ. The U of all blocks are orthogonal to each other, so (I + BBᵀ)u = (1 + μ)u and
+   Mu = u/(1 + μ). Inserted into MSMB_b = wB_b, after multiplication by M⁻¹ on the left,
+
+       S u_i = w (1 + μ_i)² u_i:   every u_i is an eigenvector of S, with s_i = w(1 + μ_i)².
+
+   With w = 1/x², x² = 1 + g, this is μ_i = x√s_i − 1, positive exactly if x√s_i > 1.
+   (U may be chosen anew among vectors of equal μ; those have equal s, so ties change nothing.)
+
+3. One number for a block. The trace of B_bᵀB_b is q g = Σ μ_i, so with P = Σ √s_i
+
+       f(x) := q x² − P x + r − q = 0.
+
+   f(0) = r − q ≤ 0, so there is exactly one positive root, and f(y) = (y − x)(q y + (q − r)/x) is
+   negative for 0 < y < x. Hence x√s_min > 1 exactly if f(1/√s_min) < 0, that is
+
+       τ < √λ_min [Σ √λ_i + (q − r)√λ_min] / q.
+
+4. Existence. Needed is a symmetric q × q matrix with eigenvalues μ_1..μ_r, 0..0 and constant
+   diagonal g. Start with the diagonal matrix. While the diagonal is not constant, one entry lies
+   below the mean and one above; a plane rotation makes the first equal to the mean (its tangent
+   solves a quadratic whose outer coefficients have opposite signs). At most q − 1 rotations do.
+
+5. Conversely each such choice of disjoint sets of eigenvectors, sizes q and mixings V is
+   stationary: MSMu = s/(1 + μ)² u = w u.
+
+6. Value. A block pays q log(1 + g) + Σ s_i/(1 + μ_i) = 2q log x + P/x; ignoring its eigenvectors
+   would cost Σ s_i. For q = r = 1: x² = s, d² = λ − τ, and the saving is φ(s) = s − 1 − log s.
+   Against the optimum, which encodes the at most k largest s_i > 1 (`global_optimum`, and anew in
+   `landscape_minima`), a stationary point therefore exceeds by (β/2)[Σ_A* φ(s_i) − the savings of
+   its blocks].
+"""
+
+from __future__ import annotations
+
+import sympy as sp
+
+from linvae.symbolic import landscape as shape
+from linvae.symbolic import modes
+from linvae.symbolic.symbols import beta, lam, s2, tau
+from proofs.argument import Argument, Proof, run
+from proofs.landscape_reduced import reduced, rewritten
+
+__all__ = ["block_polynomial", "block_root", "mode_power", "prove"]
+
+x = shape.root
+s = sp.Symbol("s", positive=True)  # λ/τ
+mu = sp.Symbol("mu", positive=True)
+w = sp.Symbol("w", positive=True)
+P = sp.Symbol("P", positive=True)  # Σ √s_i over the block
+y = sp.Symbol("y", positive=True)
+r = sp.Symbol("r", positive=True)
+spare = sp.Symbol("spare", nonnegative=True)  # q − r
+q = r + spare
+
+
+def commutator() -> sp.Expr:
+    """An entry of GW − WG over the factor that must vanish, for two latents."""
+    g1, g2, off = sp.symbols("g1 g2 h", real=True)
+    gram = sp.Matrix([[g1, off], [off, g2]])
+    weights = sp.diag(1 / (1 + g1), 1 / (1 + g2))
+    entry = (gram * weights - weights * gram)[0, 1]
+    return entry - off * (g1 - g2) / ((1 + g1) * (1 + g2))
+
+
+def eigenvector_equation() -> sp.Expr:
+    """M⁻¹(MSMu − wu) − [Su/(1 + μ) − w(1 + μ)u], with Mu = u/(1 + μ) and M⁻¹u = (1 + μ)u."""
+    S, M, A, u = sp.symbols("S M A u", commutative=False)
+    rules = {M * u: u / (1 + mu), A * u: (1 + mu) * u, A * M: sp.S.One}
+    left = rewritten(A * (M * S * M * u - w * u), rules)
+    return sp.expand(left - S * u / (1 + mu) + w * (1 + mu) * u)
+
+
+def mode_power() -> sp.Expr:
+    """μ of an eigenvector in a block: the positive solution of s = (1 + μ)²/x²."""
+    unknown = sp.Symbol("mu", real=True)
+    return max(sp.solve((1 + unknown) ** 2 - s * x**2, unknown), key=lambda e: e.subs({s: 4, x: 1}))
+
+
+def block_polynomial(at: sp.Expr) -> sp.Expr:
+    """The polynomial f of step 3: q(x² − 1) − Σ(x√s_i − 1), with Σ√s_i = P over r eigenvectors."""
+    return sp.expand(q * (at**2 - 1) - (P * at - r))
+
+
+def block_root() -> sp.Expr:
+    """The root of f that the quadratic formula gives with the plus sign."""
+    return max(sp.solve(block_polynomial(y), y), key=lambda e: e.subs({P: 3, r: 1, spare: 2}))
+
+
+def in_library_symbols(expression: sp.Expr) -> sp.Expr:
+    """Replace P, r and q − r by the names of linvae.symbolic.landscape."""
+    names = {P: shape.sum_roots / sp.sqrt(tau), spare: shape.q - shape.r}
+    return expression.subs(names).subs(r, shape.r)
+
+
+def rotation_residual() -> sp.Expr:
+    """First diagonal entry after the plane rotation of step 4, minus the wanted level."""
+    low, high, off, level = sp.symbols("low high off level", real=True)
+    tangent = sp.Symbol("tangent", real=True)
+    cosine = 1 / sp.sqrt(1 + tangent**2)
+    sine = tangent * cosine
+    entry = cosine**2 * low + 2 * cosine * sine * off + sine**2 * high
+    quadratic = (high - level) * tangent**2 + 2 * off * tangent + (low - level)
+    return sp.simplify(entry - level - quadratic / (1 + tangent**2))
+
+
+def discriminant() -> sp.Expr:
+    """Of that quadratic, with low = level − below and high = level + above."""
+    below, above = sp.symbols("below above", positive=True)
+    off, tangent = sp.symbols("off tangent", real=True)
+    return sp.discriminant(above * tangent**2 + 2 * off * tangent - below, tangent)
+
+
+def block_saving() -> sp.Expr:
+    """What a block saves over ignoring its eigenvectors, from the terms of F, in nats."""
+    total = shape.sum_ratios
+    pays = shape.q * sp.log(x**2) + (shape.sum_roots / sp.sqrt(tau)) / x
+    return sp.expand_log(beta / 2 * (total - pays))
+
+
+def gradient_of_shared_pair() -> sp.Matrix:
+    """∇F at two latents that share an eigenvector of two features, S diagonal."""
+    other, z = sp.Symbol("s_other", positive=True), sp.Symbol("z", positive=True)  # z = x² − 1
+    entries = sp.symbols("p:4", real=True)
+    F = 2 / beta * reduced(sp.Matrix(2, 2, entries), sp.diag(s, other)).subs(tau, 1)
+    (ratio,) = sp.solve(block_polynomial(x).subs({P: sp.sqrt(s), r: 1, spare: 1}), s)
+    at = dict(zip(entries, (sp.sqrt(z), sp.sqrt(z), 0, 0), strict=True))
+    slopes = [
+        sp.diff(F, entry).subs(at).subs(s, ratio).subs(x, sp.sqrt(1 + z)) for entry in entries
+    ]
+    return sp.Matrix(slopes).applyfunc(sp.simplify)
+
+
+def prove() -> Proof:
+    """Derive the blocks, the number x of each, where it exists, and what it saves."""
+    a = Argument(
+        "excess",
+        "Subsets and shared blocks of eigenvectors are stationary, and exceed the optimum by the "
+        "closed form.",
+    )
+    a.zero("Symmetry of BᵀMSMB: G_jl (g_j − g_l) = 0 for all latents", commutator())
+    a.zero("Left singular vectors satisfy S u = w(1 + μ)² u", eigenvector_equation())
+    power = mode_power()
+    a.zero("whose positive solution is μ = x√s − 1", (1 + power) ** 2 / x**2 - s)
+    a.equal("the library's gains", (tau * power).subs(s, lam / tau), shape.BLOCK_GAIN_SQUARED)
+    a.equal("and diagonal of DᵀD, τ(x² − 1)", tau * (1 / (1 / x**2) - 1), shape.BLOCK_DIAGONAL)
+    _block_number(a)
+    a.zero("A plane rotation sets a diagonal entry at the root of a quadratic", rotation_residual())
+    a.positive("which has real roots while one entry is below and one above", discriminant())
+    a.zero("Conversely: MSMu = s/(1 + μ)² u = w u", s / (1 + power) ** 2 - 1 / x**2)
+    a.zero("Two latents on one eigenvector: the gradient vanishes", gradient_of_shared_pair())
+    a.equal("What a block saves is the library's formula", block_saving(), shape.BLOCK_SAVING)
+    _single(a)
+    return a.done(
+        functions=(
+            "linvae.landscape.stationary_point",
+            "linvae.landscape.block_stationary_point",
+            "linvae.landscape.stationary_points",
+            "linvae.landscape.collapse_beta",
+        ),
+        properties=(
+            "tests/linvae/test_landscape_points.py::test_gradients_vanish_and_excess_is_measured",
+            "tests/linvae/test_landscape_points.py::test_drawn_blocks_are_stationary",
+            "tests/linvae/test_symbolic_landscape.py::test_blocks",
+        ),
+        optimisations=(
+            "tests/linvae/test_landscape_minima.py::test_newton_finds_only_the_catalogue",
+        ),
+    )
+
+
+def _block_number(a: Argument) -> None:
+    """Step 3: the quadratic, its positive root, and the threshold."""
+    solution = block_root()
+    a.zero("q g = Σ μ_i is the quadratic f(x) = 0", block_polynomial(solution))
+    a.equal("the library's root", in_library_symbols(solution), shape.BLOCK_ROOT)
+    sum_at = sp.solve(block_polynomial(x), P)[0]
+    factors = (y - x) * (q * y + spare / x)
+    a.zero("f(y) = (y − x)(q y + (q − r)/x)", block_polynomial(y).subs(P, sum_at) - factors)
+    a.positive(
+        "so f has no other positive root, and f(y) < 0 for y < x", sp.cancel(factors / (y - x))
+    )
+    least = sp.sqrt(shape.lam_min / tau)
+    at_least = in_library_symbols(block_polynomial(1 / least) * least**2)
+    level = s2 * shape.BLOCK_THRESHOLD
+    a.equal("f(1/√s_min) < 0 is τ < σ²·(the library's β)", at_least, shape.q * (1 - level / tau))
+
+
+def _single(a: Argument) -> None:
+    """One latent on one eigenvector: the gains and the objective of the joint optimum."""
+    one = {shape.q: 1, shape.r: 1, shape.sum_roots: sp.sqrt(lam), shape.lam_min: lam}
+    alone = sp.simplify(shape.BLOCK_ROOT.subs(one))
+    a.equal("q = r = 1: x² = λ/τ", alone**2, lam / tau)
+    active = modes.DECODER_GAIN.args[0][0] ** 2
+    power = shape.BLOCK_GAIN_SQUARED.subs(x, alone).subs(tau, modes.WATER_LEVEL)
+    a.equal("and d² = λ − τ", power, active)
+    a.equal("It exists for β < λ/σ²", shape.BLOCK_THRESHOLD.subs(one), modes.CRITICAL_BETA)
+    saved = shape.BLOCK_SAVING.subs(one).subs({x: alone, shape.sum_ratios: lam / tau})
+    saved = saved.subs(tau, modes.WATER_LEVEL)
+    a.equal("and saves (β/2)(s − 1 − log s)", saved, shape.SAVING)
+
+
+if __name__ == "__main__":
+    run(prove)
