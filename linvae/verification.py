@@ -9,14 +9,25 @@ import numpy as np
 
 from ._validation import FloatArray, as_positive
 from .claims.curve import CURVE_CLAIMS
+from .claims.dynamics import DYNAMICS_CLAIMS
+from .claims.hierarchical import HIERARCHICAL_CLAIMS
+from .claims.landscape import LANDSCAPE_CLAIMS
 from .claims.theorem import THEOREM_CLAIMS
+from .claims.twins import TWIN_CLAIMS
 from .claims.types import Check, Claim, Setting
 from .frontier import Frontier
 from .spectrum import Spectrum
 
 __all__ = ["CLAIMS", "Check", "verify"]
 
-CLAIMS: tuple[Claim, ...] = (*CURVE_CLAIMS, *THEOREM_CLAIMS)
+CLAIMS: tuple[Claim, ...] = (
+    *CURVE_CLAIMS,
+    *THEOREM_CLAIMS,
+    *TWIN_CLAIMS,
+    *LANDSCAPE_CLAIMS,
+    *DYNAMICS_CLAIMS,
+    *HIERARCHICAL_CLAIMS,
+)
 
 
 def verify(

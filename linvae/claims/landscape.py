@@ -125,8 +125,9 @@ def _index(setting: Setting, claim: Claim) -> Check:
         for point in _points(few, beta, k, variance):
             hessian = reduced_hessian(few, point.decoder, beta, noise_variance=variance)
             curvatures = np.linalg.eigvalsh(hessian * variance)
-            unit = _ROUNDING * (1 + few.eigenvalues[0] / variance / beta)
-            # Curvatures of rounding size say nothing: near ties have them.
+            # Curvatures of rounding size say nothing: near ties have them. Blocks of near ties are
+            # placed no better than the square root of the condition allows.
+            unit = _ROUNDING * (1 + few.eigenvalues[0] / variance / beta) ** 1.5
             positive = curvatures.size - point.index - point.nullity
             wrong += max(0, int(np.count_nonzero(curvatures < -unit)) - point.index)
             wrong += max(0, int(np.count_nonzero(curvatures > unit)) - positive)

@@ -24,9 +24,10 @@ def above_log(excess: FloatArray) -> FloatArray:
 
     .. math:: \varphi(1 + e) = \frac{e^2}2 - \frac{e^3}3 + \frac{e^4}4 - \dots
     """
-    series = np.zeros_like(excess)
+    near = np.minimum(excess, 1.0)  # the series serves small e only, and must not overflow
+    series = np.zeros_like(near)
     for power in range(_TERMS + 1, 1, -1):
-        series = 1 / power - excess * series
+        series = 1 / power - near * series
     return np.where(excess < _SERIES_BELOW, excess**2 * series, excess - np.log1p(excess))
 
 
