@@ -42,8 +42,12 @@ def _inapplicable(setting: Setting, claim: Claim) -> Check | None:
 
 
 def _weights(setting: Setting) -> list[int]:
-    """Positions of two β: the smallest, and one in the middle of those with a living mode."""
-    alive = np.flatnonzero(setting.betas < setting.critical_betas[0])
+    """Positions of two β: the smallest, and one in the middle of those with a living mode.
+
+    Where λ/τ exceeds 1e12 the curvature that a small eigenvalue leaves is below rounding.
+    """
+    top = setting.critical_betas[0]
+    alive = np.flatnonzero((setting.betas < top) & (setting.betas > 1e-12 * top))
     return sorted({int(alive[0]), int(alive[2 * alive.size // 3])}) if alive.size else []
 
 

@@ -88,8 +88,8 @@ def _start(size: int, attempt: int, rng: np.random.Generator | None) -> FloatArr
 def _level(matrix: FloatArray) -> FloatArray:
     """Rotation R such that the diagonal of R matrix Rᵀ is constant."""
     size = len(matrix)
-    matrix, turn = matrix.copy(), np.eye(size)
-    level = float(np.trace(matrix)) / size
+    # In units of the level: squares of entries must not overflow.
+    matrix, turn, level = matrix / (np.trace(matrix) / size), np.eye(size), 1.0
     for _ in range(size - 1):
         diagonal = np.diagonal(matrix)
         low, high = int(np.argmin(diagonal)), int(np.argmax(diagonal))

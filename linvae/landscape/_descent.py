@@ -28,7 +28,7 @@ def above_log(excess: FloatArray) -> FloatArray:
     series = np.zeros_like(near)
     for power in range(_TERMS + 1, 1, -1):
         series = 1 / power - near * series
-    return np.where(excess < _SERIES_BELOW, excess**2 * series, excess - np.log1p(excess))
+    return np.where(excess < _SERIES_BELOW, near**2 * series, excess - np.log1p(excess))
 
 
 def swap_saving(excess: FloatArray, rise: FloatArray) -> FloatArray:

@@ -89,6 +89,7 @@ def test_data_without_variance_have_nothing_to_claim() -> None:
     found = statuses(verify(still, latent_dim=2, noise_variance=1.0))
     assert {n for n, s in found.items() if s == "not applicable"} == {
         "critical", "inverse", "processing", "calibrated", "straight", "T1.c", "T1.e",
+        "excess", "index", "landscape", "rotation",
     }  # fmt: skip
     assert "fails" not in found.values()
 
