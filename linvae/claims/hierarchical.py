@@ -23,8 +23,13 @@ _SIZES = (1e-4, 1e-2, 1.0)
 
 
 def _weights(setting: Setting) -> list[tuple[float, float]]:
-    """Either layer the cheaper one, and both alike; from the least to the largest β."""
-    low, middle, high = (float(setting.betas[i]) for i in (0, setting.betas.size // 2, -1))
+    """Either layer the cheaper one, and both alike; from the least to the largest β.
+
+    More than twelve decades between the two leave nothing of one layer beside the other.
+    """
+    high = float(setting.betas[-1])
+    near = setting.betas[setting.betas >= 1e-12 * high]
+    low, middle = float(near[0]), float(near[near.size // 2])
     return [(high, low), (middle, low), (high, middle), (low, high), (middle, middle)]
 
 
