@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # Two test processes with two BLAS threads each are several times slower than with one.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint prove bench mutate clean
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -24,8 +24,15 @@ lint: $(STAMP)
 test: $(STAMP) lint
 	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --cov --cov-report=term
 
+prove: $(STAMP)
+	$(BIN)/python -m proofs
+
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.core
+
+# Changes every operator and number of the mathematics, one at a time; about twenty minutes.
+mutate: $(STAMP)
+	$(ONE_THREAD) $(BIN)/python -m benchmarks.mutation
 
 clean:
 	rm -rf $(VENV) build dist demo-output *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*

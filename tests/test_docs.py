@@ -78,6 +78,15 @@ def test_numbers_of_trained_networks_are_those_of_the_results() -> None:
             assert cell == ("; ".join(parts) or "–"), name
 
 
+def test_mutation_numbers_are_those_of_the_results() -> None:
+    record = json.loads((ROOT / "results" / "mutation.json").read_text(encoding="utf-8"))
+    rows = {name: cells for name, *cells in table("| mutated module |")}
+    assert rows.keys() == record["files"].keys()
+    for name, kinds in record["files"].items():
+        counts = [kinds[kind] for kind in ("arithmetic", "comparison", "number")]
+        assert rows[name] == [f"{c['killed']} of {c['mutants']}" for c in counts], name
+
+
 def test_every_module_of_the_contributors_table_exists() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     for path in re.findall(r"`((?:linvae|deep|tests|benchmarks|results)/[\w./]*)`", text):

@@ -148,8 +148,13 @@ def test_verification_imports_all_sides_and_the_shell_imports_verification():
 @pytest.mark.parametrize("name", sorted(LINVAE))
 def test_linvae_never_imports_deep_torch_or_tests(name):
     assert not _roots(name) & {"deep", "torch", "tests"}
-    if not name.startswith("linvae.symbolic"):
-        assert "sympy" not in _roots(name)
+    homes = {
+        "sympy": "linvae.symbolic",
+        "flint": "linvae.certificates",
+        "hypothesis": "linvae.testing",
+    }
+    for package, home in homes.items():
+        assert package not in _roots(name) or name.startswith(home), package
 
 
 def test_only_three_modules_of_deep_import_linvae():

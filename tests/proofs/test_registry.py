@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 from functools import cache
 from pathlib import Path
 
@@ -47,6 +48,44 @@ def test_every_module_of_the_folder_is_run() -> None:
     shared = {name for name in files if name.startswith("_")}
     assert files - shared == set(proofs.MODULES)
     assert len(set(proofs.MODULES)) == len(proofs.MODULES)
+
+
+def _assigned_symbols(path: Path) -> set[str]:
+    """Public names to which a module of linvae.symbolic assigns new SymPy symbols."""
+    found = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and "sp.Symbol(" in ast.unparse(node.value):
+            found |= {name.id for name in ast.walk(node.targets[0]) if isinstance(name, ast.Name)}
+    return {name for name in found if not name.startswith("_")}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "linvae" / "symbolic").glob("*.py")), ids=str)
+def test_every_symbol_is_in_the_table(path: Path) -> None:
+    table = (ROOT / "proofs" / "notation.md").read_text(encoding="utf-8")
+    for name in _assigned_symbols(path):
+        assert f"`{name}`" in table, name
+
+
+def test_constants_named_in_the_table_exist() -> None:
+    text = (ROOT / "proofs" / "notation.md").read_text(encoding="utf-8")
+    modules = [p.stem for p in (ROOT / "linvae" / "symbolic").glob("[!_]*.py")]
+    known = {n for m in modules for n in dir(importlib.import_module(f"linvae.symbolic.{m}"))}
+    rows = [line for line in text.splitlines() if line.startswith("|") and line.count("|") > 6]
+    cells = [row.replace("\\|", "").split("|")[6] for row in rows]
+    named = {n for cell in cells for n in re.findall(r"(?<!printed )`(\w+)`", cell)}
+    assert named <= known
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "proofs").glob("*.py")), ids=lambda p: p.stem)
+def test_proofs_use_expressions_not_numbers(path: Path) -> None:
+    """Nothing of linvae but its expressions and its certificates: no NumPy code in a proof."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = [a.name for a in node.names]
+            module = getattr(node, "module", None) or names[0]
+            assert module.split(".")[0] not in {"numpy", "scipy"}, path
+            if module.split(".")[0] == "linvae":
+                assert module.startswith(("linvae.symbolic", "linvae.certificates")), module
 
 
 def test_no_proof_fails(proved: dict[str, Proof]) -> None:

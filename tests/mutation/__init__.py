@@ -1,0 +1,1 @@
+"""A fast suite of deterministic comparisons, against which every operator of linvae is changed."""
