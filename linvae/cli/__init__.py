@@ -87,8 +87,10 @@ def _respond_options(parser: argparse.ArgumentParser) -> None:
 def _verify_options(parser: argparse.ArgumentParser) -> None:
     arguments.add_data_options(parser)
     _beta_option(parser, "25 values around the critical β's")
-    parser.add_argument("--certify", action="store_true",
-        help="prove bounds over the whole range of β by ball arithmetic; needs python-flint")  # fmt: skip
+    parser.add_argument(
+        "--certify", action="store_true",
+        help="prove bounds over the whole range of β by ball arithmetic; needs python-flint",
+    )  # fmt: skip
     arguments.add_common_options(parser)
 
 
