@@ -22,7 +22,7 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 test: $(STAMP) lint
-	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --cov --cov-report=term
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report=term
 
 prove: $(STAMP)
 	$(BIN)/python -m proofs

@@ -17,6 +17,8 @@ from proofs.argument import Proof
 from proofs.table import README, row
 
 ROOT = Path(__file__).resolve().parents[2]
+# All of them on one worker: the proofs are then run once.
+pytestmark = pytest.mark.xdist_group("proofs")
 NOT_PROOFS = {"__init__", "__main__", "argument", "table"}
 
 
