@@ -1,0 +1,284 @@
+"""From what was measured of a loss to what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from ._loss_latent import UNSEEN, Irregularity, Term
+from ._loss_measure import Measured
+from ._loss_scales import LIKELIHOODS, Asked, Scales
+from ._loss_texts import finding
+from .examination import Finding
+
+__all__ = ["WORDS", "clamp_bounds", "compare_evaluation", "findings_of"]
+
+WORDS = {
+    "squared": "squared error",
+    "bce": "binary cross-entropy of probabilities",
+    "bce-logits": "binary cross-entropy of logits",
+    "absolute": "absolute error",
+    "continuous-bernoulli": "continuous Bernoulli of probabilities",
+    "log-of-all": "squared error with the batch's best noise variance",
+    "bce-swapped": "cross-entropy with exchanged arguments",
+    "bce-one-sided": "one half of a cross-entropy",
+    "sigmoid-squared": "squared error of sigmoid(x_hat)",
+    "sigmoid-bce": "cross-entropy with a sigmoid too many",
+    "root-of-all": "root of the squared error",
+    "norm-per-sample": "norm of each sample's error",
+    "combination": "a mixture of errors",
+    "unknown": "not recognised",
+    "none": "missing",
+    "faint": "too small beside the reconstruction to be read",
+    "kl": "KL of N(mean, exp(log_var)) to N(0, 1)",
+    "log-std": "KL with log_var read as log standard deviation",
+    "log-precision": "KL with log_var read as log precision",
+    "variance": "KL with log_var read as variance",
+    "std": "KL with log_var read as standard deviation",
+    "reversed": "KL from the prior to the posterior",
+    "prior-variance": "KL to a prior of another variance",
+}
+_READINGS = {
+    "log-std": "log-variance-read-as-log-std",
+    "log-precision": "log-variance-read-as-log-precision",
+    "variance": "log-variance-read-as-variance",
+    "std": "log-variance-read-as-std",
+    "reversed": "kl-reversed",
+}
+_MISTAKEN = {
+    "bce-swapped": "cross-entropy-arguments-swapped",
+    "bce-one-sided": "cross-entropy-one-sided",
+    "sigmoid-bce": "sigmoid-twice",
+}
+# Clamps outside are out of the way of training.
+_SAFE_LOWER, _SAFE_UPPER = -8.0, 2.0
+
+
+def findings_of(found: Measured, asked: Asked, scales: Scales | None) -> list[Finding]:
+    """Everything that is wrong relative to what was asked, or to any VAE."""
+    if found.latent is UNSEEN:
+        return [_unrepeatable(found)]
+    result = [_unrepeatable(found)] if found.repeats != "same" else []
+    if found.interaction:
+        result.append(finding("terms-interact", interaction=found.interaction))
+    result += _signs(found)
+    result += _latent(found.latent)
+    result += _reconstruction(found.reconstruction, asked)
+    if scales is not None:
+        result += _weights(scales, asked, found.latent.fit.name != "prior-variance")
+    result += _parts(found)
+    return result
+
+
+def _unrepeatable(found: Measured) -> Finding:
+    values = found.repeat_values
+    if found.repeats == "random":
+        return finding("loss-is-random", smallest=min(values), largest=max(values))
+    return finding("loss-changes-with-each-call", first=values[0], last=values[-1])
+
+
+def _signs(found: Measured) -> Iterator[Finding]:
+    a, b = found.reconstruction.fit.scale, found.latent.fit.scale
+    scales = {"reconstruction_scale": a, "kl_scale": b}
+    if a < 0 and b < 0:
+        yield finding("loss-is-the-elbo", **scales)
+    elif b < 0:
+        yield finding("kl-sign", **scales)
+    elif a < 0:
+        yield finding("reconstruction-sign", **scales)
+
+
+def _latent(term: Term) -> Iterator[Finding]:
+    name = term.fit.name
+    if name == "none":
+        yield finding("kl-missing")
+    elif name in _READINGS:
+        yield finding(_READINGS[name], kl_scale=term.fit.scale, misfit=term.fit.misfit)
+    elif name == "prior-variance":
+        square = term.fit.coefficients["mean²"]
+        variance = term.fit.scale / (2 * square)
+        yield finding("kl-prior-not-standard", prior_variance=variance, kl_scale=term.fit.scale,
+                      **term.fit.coefficients)  # fmt: skip
+    elif name == "combination":
+        yield _formula(term)
+    known = list(_pressure(term.irregularities))
+    yield from known
+    if name == "unknown" and not known:
+        yield finding("kl-not-recognised")
+
+
+def _formula(term: Term) -> Finding:
+    c = term.fit.coefficients
+    text = " ".join(f"{value:+.4g} {name}" for name, value in c.items())
+    right = {"mean²": 1.0, "exp(log_var)": 1.0, "log_var": -1.0}
+    if set(c) < set(right):
+        units = [value / right[name] for name, value in c.items()]
+        if np.allclose(units, units[0], rtol=1e-2):
+            missing = " and ".join(name for name in right if name not in c)
+            return finding("kl-term-missing", missing=missing, **c)
+    return finding("kl-formula", formula=text, **c)
+
+
+def _pressure(irregularities: tuple[Irregularity, ...]) -> Iterator[Finding]:
+    names = {
+        "uneven": "kl-uneven",
+        "couples-samples": "kl-couples-samples",
+        "couples-columns": "kl-couples-latents",
+        "kl-clipped-above": "kl-clipped",
+        "free-bits": "free-bits",
+        "kl-target": "kl-target",
+    }
+    bounds = clamp_bounds(irregularities)
+    if bounds[0] > _SAFE_LOWER or bounds[1] < _SAFE_UPPER:
+        yield finding("log-variance-clamped", lower=bounds[0], upper=bounds[1])
+    for item in irregularities:
+        if item.name in names:
+            yield finding(names[item.name], **_filled(item.evidence, "latents"))
+
+
+def clamp_bounds(irregularities: tuple[Irregularity, ...]) -> tuple[float, float]:
+    """Bounds within which log_var is clamped; infinite where it is not."""
+    lower, upper = -np.inf, np.inf
+    for item in irregularities:
+        lower = item.evidence.get("lower_bound", lower)
+        upper = item.evidence.get("upper_bound", upper)
+    return float(lower), float(upper)
+
+
+def _filled(evidence: dict[str, Any], noun: str) -> dict[str, Any]:
+    """Evidence with a clause that says which entries are left out."""
+    detail = "it holds at small sizes only"
+    if "samples_without_effect" in evidence:
+        counts = {"samples": evidence["samples_without_effect"],
+                  noun: evidence["columns_without_effect"]}  # fmt: skip
+        probed = {"samples": evidence["samples_probed"], noun: evidence["columns_probed"]}
+        silent = [f"{n} of {probed[what]} {what}" for what, n in counts.items() if n]
+        detail = " and ".join(silent) + " have no effect" if silent else "the weights differ"
+    return {**evidence, "detail": detail}
+
+
+def _reconstruction(term: Term, asked: Asked) -> Iterator[Finding]:
+    name = term.fit.name
+    evidence = {"misfit": term.fit.misfit, "reconstruction_scale": term.fit.scale}
+    if name == "none":
+        yield finding("reconstruction-missing")
+    elif name in _MISTAKEN:
+        yield finding(_MISTAKEN[name], **evidence)
+    elif name in ("root-of-all", "norm-per-sample"):
+        where = "of the whole batch" if name == "root-of-all" else "of each sample"
+        yield finding("reconstruction-under-a-root", where=where, **evidence)
+    elif name == "sigmoid-squared":
+        yield finding("output-squashed", **evidence)
+    elif name == "combination":
+        parts = (f"{value:.4g} x {WORDS[part]}" for part, value in term.fit.coefficients.items())
+        yield finding("reconstruction-mixed", mixture=" + ".join(parts))
+    else:
+        yield from _declared(name, asked)
+    known = list(_entries(term.irregularities))
+    yield from known
+    if name == "unknown" and not known:
+        yield finding("reconstruction-not-recognised", closest_misfit=term.fit.misfit)
+
+
+def _declared(name: str, asked: Asked) -> Iterator[Finding]:
+    """Another likelihood than the declared one; a declared σ² declares a density."""
+    wanted = asked.likelihood
+    if wanted is None and asked.noise_variance is not None:
+        wanted = "gaussian"
+    if wanted is None or name == "unknown":
+        return
+    fitted = name == "log-of-all" and asked.noise_variance is not None
+    if name in LIKELIHOODS[wanted] and not fitted:
+        return
+    yield finding("likelihood-not-as-declared", is_in_words=WORDS[name],
+                  declared_in_words=WORDS[LIKELIHOODS[wanted][0]])  # fmt: skip
+
+
+def _entries(irregularities: tuple[Irregularity, ...]) -> Iterator[Finding]:
+    names = {
+        "uneven": "reconstruction-uneven",
+        "couples-samples": "reconstruction-couples-samples",
+        "couples-columns": "reconstruction-couples-features",
+        "clipped": "reconstruction-clipped",
+    }
+    for item in irregularities:
+        yield finding(names[item.name], **_filled(item.evidence, "features"))
+
+
+def _weights(scales: Scales, asked: Asked, standard: bool) -> Iterator[Finding]:
+    """Reductions; and the constants, where the KL is the usual one up to a factor."""
+    evidence = {
+        "effective_beta": scales.beta,
+        "effective_beta_formula": scales.formula,
+        "declared_beta": asked.beta,
+        "correction": scales.correction,
+    }
+    for what, power in scales.powers.items():
+        yield finding(_power_code(what, power), change=2.0**power, **evidence)
+    odd = any(power != round(power) for power in scales.powers.values())
+    if scales.verdict and standard and not odd:
+        note = ""
+        if scales.written is not None:
+            note = f": off by the number {scales.written:g}, which seems to stand in the code"
+        yield finding(scales.verdict, **evidence, note=note)
+
+
+def _power_code(what: str, power: float) -> str:
+    if what == "batch":
+        return "batch-size-changes-beta"
+    known = {
+        ("features", 1.0): "reconstruction-averaged-over-features",
+        ("features", -1.0): "kl-divided-by-features",
+        ("latents", -1.0): "kl-averaged-over-latents",
+        ("latents", 1.0): "kl-multiplied-by-latents",
+    }
+    return known.get((what, power), f"{what}-change-beta")
+
+
+def _parts(found: Measured) -> Iterator[Finding]:
+    parts = found.parts
+    if parts is None:
+        return
+    names = {"reconstruction_name": parts.names[0], "kl_name": parts.names[1]}
+    if not parts.adds_up and not found.interaction:
+        yield finding("total-is-not-its-parts", **names, misfit=parts.misfit)
+    if parts.kl_value < -1e-3 * parts.kl_expected:
+        yield finding("reported-kl-sign", **names, reported=parts.kl_value,
+                      expected=parts.kl_expected)  # fmt: skip
+
+
+def compare_evaluation(
+    training: Measured, evaluation: Measured, scales: tuple[Scales | None, Scales | None]
+) -> Iterator[Finding]:
+    """What changes from the training loss to the evaluation loss."""
+    if evaluation.repeats != "same":
+        yield finding("evaluation-changes")
+        return
+    forms = [_form(training), _form(evaluation)]
+    if forms[0] != forms[1]:
+        yield finding("evaluation-differs", training_form=forms[0], evaluation_form=forms[1])
+        return
+    one, two = scales
+    if one is None or two is None:
+        return
+    if training.ratio is None or evaluation.ratio is None:
+        return
+    close = max(training.close, evaluation.close)
+    if abs(evaluation.ratio.value - training.ratio.value) > close * abs(training.ratio.value):
+        beta = one.beta * evaluation.ratio.value / training.ratio.value
+        yield finding("evaluation-beta-differs", training_beta=one.beta, evaluation_beta=beta)
+
+
+def _form(found: Measured) -> str:
+    if found.latent is UNSEEN:
+        return "nothing repeatable"
+    pair = (WORDS[found.reconstruction.fit.name], WORDS[found.latent.fit.name])
+    extra = sorted(
+        item.name
+        for term in (found.reconstruction, found.latent)
+        for item in term.irregularities
+        if not item.name.startswith("log-variance-clamped")
+    )
+    return f"{pair[0]} + {pair[1]}" + (f" ({', '.join(extra)})" if extra else "")

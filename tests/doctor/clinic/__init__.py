@@ -1,0 +1,1 @@
+"""Small implementations with known faults, and right ones in different styles."""
