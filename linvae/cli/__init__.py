@@ -19,7 +19,7 @@ from typing import Any
 from linvae import __version__
 from linvae.errors import InputError, LinvaeWarning
 
-from . import arguments, console
+from . import arguments, check, console
 
 __all__ = ["VERBS", "Verb", "main"]
 
@@ -126,6 +126,7 @@ VERBS: dict[str, Verb] = {
         "exact rate-distortion curve of linear VAEs on your data", _frontier_options, _frontier),
     "respond": Verb("the optimal encoder and decoder at a given β", _respond_options, _respond),
     "verify": Verb("check every claim of the theory on your data", _verify_options, _verify),
+    "check": Verb(check.SUMMARY, check.add_options, check.run),
 }  # fmt: skip
 
 
