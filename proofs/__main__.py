@@ -8,34 +8,54 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from importlib import import_module
 
 from . import MODULES
-from .argument import MARKS, Proof, Step
+from .argument import MARKS, Kind, Proof, Step
 
 __all__ = ["main", "prove_all"]
 
 
-def _prove(module: str) -> tuple[str, Proof, float]:
+def _prove(module: str) -> tuple[str, Proof]:
     """Run one module; an exception is a proof that fails, not the end of the others."""
-    start = time.perf_counter()
     try:
         proof: Proof = import_module(f"proofs.{module}").prove()
     except Exception as error:  # whatever it is, the proof is not there
         step = Step(f"{type(error).__name__}: {error}", "exact", False)
         proof = Proof(module, "The derivation could not be completed.", (step,), (), (), ())
-    return module, proof, time.perf_counter() - start
+    return module, proof
 
 
 def prove_all(modules: tuple[str, ...] = MODULES, jobs: int = 1) -> Iterator[tuple[str, Proof]]:
-    """Proofs of the given modules, in order, each as soon as it and those before it are done."""
+    """Proofs of the given modules, in order, each as soon as it and those before it are done.
+
+    A claim is no better proved than the claims of the same run that it uses.
+    """
+    done: dict[str, Proof] = {}
+    for module, proof in _proofs(modules, jobs):
+        done[module] = _with_what_it_uses(proof, done)
+        yield module, done[module]
+
+
+def _proofs(modules: tuple[str, ...], jobs: int) -> Iterator[tuple[str, Proof]]:
     if jobs == 1:
-        for module in modules:
-            yield _prove(module)[:2]
+        yield from map(_prove, modules)
         return
     with ProcessPoolExecutor(min(jobs, len(modules))) as pool:
-        for module, proof, _ in pool.map(_prove, modules):
-            yield module, proof
+        yield from pool.map(_prove, modules)
+
+
+def _with_what_it_uses(proof: Proof, done: dict[str, Proof]) -> Proof:
+    """Add a step for every used claim that is not proved."""
+    added = []
+    for module in proof.uses:
+        verdict = done[module].verdict if module in done else "proved"
+        if verdict != "proved":
+            kind: Kind = "sketch" if verdict == "sketch" else "exact"
+            text = f"it uses {module}, of which the verdict is: {verdict}"
+            added.append(Step(text, kind, verdict == "sketch"))
+    return replace(proof, steps=(*proof.steps, *added))
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:

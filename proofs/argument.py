@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import sympy as sp
 
-__all__ = ["MARKS", "Argument", "Proof", "Step", "is_nonnegative", "run", "vanishes"]
+__all__ = ["MARKS", "Argument", "Kind", "Proof", "Step", "is_nonnegative", "run", "vanishes"]
 
 Kind = Literal["exact", "certified", "cited", "sketch"]
 
@@ -46,6 +46,8 @@ class Proof:
         Dotted names of what the claim is about.
     properties, optimisations : tuple of str
         Tests, ``path::name``: property tests, and those that try to beat the claim numerically.
+    uses : tuple of str
+        Modules whose claims are used here; they stand before this one in ``MODULES``.
     """
 
     claim: str
@@ -54,11 +56,16 @@ class Proof:
     functions: tuple[str, ...]
     properties: tuple[str, ...]
     optimisations: tuple[str, ...]
+    uses: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Literal["proved", "sketch", "fails"]:
-        """``fails`` when a step does, ``sketch`` when one is only argued in words."""
-        if not self.steps or not all(step.holds for step in self.steps):
+        """``fails`` when a step does, ``sketch`` when one is only argued in words.
+
+        Nothing is proved by citation alone.
+        """
+        decided = any(step.kind in ("exact", "certified") for step in self.steps)
+        if not decided or not all(step.holds for step in self.steps):
             return "fails"
         return "sketch" if any(step.kind == "sketch" for step in self.steps) else "proved"
 
@@ -66,7 +73,7 @@ class Proof:
 def vanishes(expression: Any) -> bool:
     """Whether SymPy reduces the expression (or every entry of a matrix) to zero."""
     if isinstance(expression, sp.MatrixBase):
-        return all(vanishes(entry) for entry in expression)
+        return bool(expression) and all(vanishes(entry) for entry in expression)
     expression = sp.sympify(expression)
     if expression.has(sp.Float):
         return False  # a rounded number proves nothing
@@ -171,8 +178,9 @@ class Argument:
         functions: Iterable[str],
         properties: Iterable[str],
         optimisations: Iterable[str],
+        uses: Iterable[str] = (),
     ) -> Proof:
-        """Close the argument, naming what it is about and where that is tested."""
+        """Close the argument, naming what it is about, where that is tested, and what it uses."""
         return Proof(
             self._claim,
             self._statement,
@@ -180,6 +188,7 @@ class Argument:
             tuple(functions),
             tuple(properties),
             tuple(optimisations),
+            tuple(uses),
         )
 
 

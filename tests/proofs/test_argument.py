@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import sympy as sp
 
-from proofs.argument import Argument, Proof, is_nonnegative, run, vanishes
+from proofs.__main__ import _with_what_it_uses
+from proofs.argument import Argument, Proof, Step, is_nonnegative, run, vanishes
 
 a = sp.Symbol("a", positive=True)
 b = sp.Symbol("b", positive=True)
@@ -42,6 +43,7 @@ def test_what_is_zero_is_seen(zero: sp.Expr) -> None:
         sp.sqrt(r**2) - r,
         sp.log(r**2) - 2 * sp.log(r),
         sp.Matrix([[0, 1]]),
+        sp.Matrix([]),
         sp.Piecewise((0, a > b), (1, True)),
         sp.nan,
     ],
@@ -74,6 +76,32 @@ def test_verdicts() -> None:
     assert not argument.nonnegative("five", a - b)
     assert close(argument).verdict == "fails"
     assert [step.holds for step in close(argument).steps].count(False) == 1
+
+
+def test_citing_alone_proves_nothing() -> None:
+    argument = Argument("x", "A statement.")
+    argument.cites("the statement")
+    assert close(argument).verdict == "fails"
+
+
+@pytest.mark.parametrize("condition", [1, "no", [0], sp.true])
+def test_only_true_is_certified(condition: object) -> None:
+    argument = Argument("x", "A statement.")
+    argument.certified("a bound", condition)
+    assert close(argument).verdict == "fails"
+
+
+def test_a_claim_is_no_better_than_what_it_uses() -> None:
+    good = Step("shown", "exact", True)
+    proof = Proof("b", "B.", (good,), (), (), (), uses=("a", "elsewhere"))
+    for steps, verdict in (
+        ((good,), "proved"),
+        ((good, Step("in words", "sketch", True)), "sketch"),
+        ((Step("wrong", "exact", False),), "fails"),
+    ):
+        used = Proof("a", "A.", steps, (), (), ())
+        assert used.verdict == verdict
+        assert _with_what_it_uses(proof, {"a": used}).verdict == verdict
 
 
 @pytest.mark.parametrize("condition", [1, "yes", sp.Symbol("p"), sp.Gt(a, b), None])

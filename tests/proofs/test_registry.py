@@ -99,6 +99,13 @@ def test_no_proof_fails(proved: dict[str, Proof]) -> None:
     assert not failed
 
 
+def test_what_is_used_stands_before(proved: dict[str, Proof]) -> None:
+    place = {name: number for number, name in enumerate(proofs.MODULES)}
+    for name, proof in proved.items():
+        for used in proof.uses:
+            assert place[used] < place[name], f"{name} uses {used}"
+
+
 def test_every_claim_of_the_registry_has_its_proof(proved: dict[str, Proof]) -> None:
     statements = {proof.claim: proof.statement for proof in proved.values()}
     assert len(statements) == len(proved), "two proofs of one claim"
