@@ -162,7 +162,7 @@ class Argument:
 
     def certified(self, text: str, condition: bool) -> bool:
         """Claim what ball arithmetic established."""
-        return self._add(text, "certified", condition)
+        return self._add(text, "certified", condition is True)
 
     def cites(self, text: str) -> None:
         """Use a theorem of the textbooks; name it, and say where its assumptions are checked."""

@@ -140,7 +140,7 @@ def _certified(argument: Argument, text: str, gates: int) -> None:
     except ImportError:
         argument.sketches(f"{text} (python-flint, which decides it, is not installed)")
         return
-    argument.certified(text, found.passed and found.bound >= LEAST[gates])
+    argument.certified(text, bool(found.passed and found.bound >= LEAST[gates]))
 
 
 def prove() -> Proof:
