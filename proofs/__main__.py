@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import difflib
+import importlib.util
+import io
 import os
 import sys
 import time
@@ -10,6 +14,13 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from importlib import import_module
+
+if importlib.util.find_spec("sympy") is None:
+    print(
+        "proofs: error: got no SymPy; expected it; install it with pip install linvae[symbolic]",
+        file=sys.stderr,
+    )
+    sys.exit(2)
 
 from . import MODULES
 from .argument import MARKS, Kind, Proof, Step
@@ -69,9 +80,13 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=min(2, os.cpu_count() or 1), metavar="N",
                         help="processes (default: %(default)s)")  # fmt: skip
     options = parser.parse_args(arguments)
-    unknown = [name for name in options.proofs if name not in MODULES]
-    if unknown:
-        parser.error(f"no proof {', '.join(unknown)}; there are: {', '.join(MODULES)}")
+    # T1.a as it is printed, or t1_a as the file is called.
+    options.proofs = [name.lower().replace(".", "_").replace("-", "_") for name in options.proofs]
+    for name in options.proofs:
+        if name not in MODULES:
+            near = difflib.get_close_matches(name, MODULES, n=3, cutoff=0.5)
+            hint = f"; did you mean {' or '.join(near)}?" if near else ""
+            parser.error(f"no proof {name}{hint} proofs/README.md lists them")
     if options.jobs < 1:
         parser.error(f"--jobs {options.jobs}: expected at least 1")
     return options
@@ -80,7 +95,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 def _show(proof: Proof, *, steps: bool) -> None:
     print(f"{proof.verdict:>7}  {proof.claim}: {proof.statement}", flush=True)
     for step in proof.steps:
-        if steps or not step.holds:
+        if steps or not step.holds or step.kind == "sketch":
             print(f"           {MARKS[step.kind] if step.holds else 'X'} {step.text}", flush=True)
 
 
@@ -104,5 +119,23 @@ def main(arguments: list[str] | None = None) -> int:
     return 1 if counts["fails"] else 0
 
 
+def _to_a_stream() -> int:
+    """Run, spelling out what the terminal cannot show, and ending quietly when nobody reads."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = main()
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except KeyboardInterrupt:
+        print("proofs: error: interrupted", file=sys.stderr)
+        return 130
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(_to_a_stream())

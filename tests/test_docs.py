@@ -78,6 +78,12 @@ def test_numbers_of_trained_networks_are_those_of_the_results() -> None:
             assert cell == ("; ".join(parts) or "–"), name
 
 
+def test_nothing_was_left_to_fill_in() -> None:
+    for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/check-your-vae.md"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        assert not re.search(r"TODO|TBD|XXX|FIXME|[A-Z]{5,}TIME", text), name
+
+
 def test_mutation_numbers_are_those_of_the_results() -> None:
     record = json.loads((ROOT / "results" / "mutation.json").read_text(encoding="utf-8"))
     rows = {name: cells for name, *cells in table("| mutated module |")}

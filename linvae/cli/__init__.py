@@ -89,7 +89,8 @@ def _verify_options(parser: argparse.ArgumentParser) -> None:
     _beta_option(parser, "25 values around the critical β's")
     parser.add_argument(
         "--certify", action="store_true",
-        help="prove bounds over the whole range of β by ball arithmetic; needs python-flint",
+        help="prove bounds by ball arithmetic, from the least to the largest given β or over "
+             "decades around the critical ones; needs python-flint",
     )  # fmt: skip
     arguments.add_common_options(parser)
 

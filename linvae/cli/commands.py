@@ -15,7 +15,13 @@ from linvae.frontier import Frontier
 from linvae.response import response
 
 from . import console
-from .certify import certificate_table, certificates_as_plain, run_certificates
+from .certify import (
+    certificate_table,
+    certificates_as_plain,
+    certified_range,
+    require_ball_arithmetic,
+    run_certificates,
+)
 from .problem import Problem, claims_as_plain, curve_as_plain, points_as_plain, run_claims
 
 if TYPE_CHECKING:
@@ -194,6 +200,8 @@ def _print_report(printer: console.Printer, report: dict[str, Any], k: int) -> N
 def verify_command(options: argparse.Namespace) -> int:
     """Check every claim on the data; 1 when one fails, or a bound asked for is not certified."""
     target = _picture_target(options)
+    if options.certify:
+        require_ball_arithmetic()
     problem = Problem.from_options(options)
     printer = _printer(options)
     for line in problem.in_words():
@@ -211,9 +219,11 @@ def verify_command(options: argparse.Namespace) -> int:
     document["claims"] = claims_as_plain(checks)
     passed = all(check.passed for check in checks)
     if options.certify:
-        found = run_certificates(problem, _betas(options), options.quiet)
+        beta_range = certified_range(problem, _betas(options))
+        found = run_certificates(problem, beta_range, options.quiet)
         printer.line()
-        certificate_table(printer, found)
+        certificate_table(printer, found, beta_range)
+        document["certified_beta_range"] = beta_range
         document["certificates"] = certificates_as_plain(found)
         passed = passed and all(certificate.passed for certificate in found)
     _finish(printer, options, document)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ast
 import importlib
+import os
 import re
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -155,7 +158,24 @@ def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main(["nothing"])
     assert stop.value.code == 2
-    assert "no proof nothing; there are: mode_objective" in capsys.readouterr().err
+    assert "no proof nothing" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["criticl"])
+    assert "did you mean critical" in capsys.readouterr().err
+    assert main(["Constant-Gates", "--jobs", "1"]) == 0
+
+
+def test_the_command_where_streams_are_poor() -> None:
+    run = [sys.executable, "-m", "proofs", "critical", "--jobs", "1"]
+    plain = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    done = subprocess.run(run, capture_output=True, text=True, cwd=ROOT, env=plain)
+    assert (done.returncode, done.stderr) == (0, "")
+    with subprocess.Popen(run, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        child.stdout.close()
+        assert child.stderr.read() == b""
+    assert child.returncode == 141
 
 
 def test_a_proof_that_breaks_down_fails_and_the_others_go_on(
