@@ -4,9 +4,11 @@ from __future__ import annotations
 
 __all__ = [
     "DataFileError",
+    "FlowError",
     "InputError",
     "InputTypeError",
     "LinvaeWarning",
+    "MissingPackageError",
     "NonUniqueOptimumWarning",
     "PartialSpectrumError",
     "RangeError",
@@ -37,6 +39,14 @@ class UnboundedObjectiveError(InputError):
 
 class DataFileError(InputError):
     """A data file that is missing, truncated, ragged or of an unknown format."""
+
+
+class MissingPackageError(InputError, ImportError):
+    """An optional package that is not installed; the message says which extra brings it."""
+
+
+class FlowError(RuntimeError):
+    """A gradient flow whose integration did not reach the last time."""
 
 
 class SubjectError(RuntimeError):

@@ -16,12 +16,15 @@ from ._validation import (
     as_positive_number,
     as_vector,
     check_latent_dim,
+    check_representable,
     check_spectrum,
     fail,
 )
 from .spectrum import Spectrum
 
 __all__ = ["FixedDecoderFrontier"]
+
+_RESCALE = "rescale data, decoder and noise variance together"
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +55,8 @@ class FixedDecoderFrontier(Sealed):
     Raises
     ------
     InputError
-        D not a finite (n, k) matrix with k ≤ n, σ² not positive, an unknown covariance.
+        D not a finite (n, k) matrix with k ≤ n, σ² not positive, an unknown covariance, or squares
+        beyond the float64 range.
     PartialSpectrumError
         A decoder that leaves the span of a leading spectrum.
 
@@ -85,6 +89,7 @@ class FixedDecoderFrontier(Sealed):
         ):
             object.__setattr__(self, name, value)
         super().__post_init__()
+        _ = self._geometry  # refuses a decoder that leaves a leading spectrum
 
     def at_beta(self, beta: Any) -> Terms:
         r"""Return rate, distortion and objective of the best encoder at β.
@@ -110,9 +115,15 @@ class FixedDecoderFrontier(Sealed):
         Raises
         ------
         InputError
-            β not positive and finite.
+            β not positive and finite, or an objective beyond the float64 range.
         """
         weight = as_positive("beta", beta, "β weighs the rate and must be positive")
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            terms = self._terms(weight)
+        check_representable("beta, decoder, noise_variance", terms.objective, _RESCALE)
+        return terms
+
+    def _terms(self, weight: FloatArray) -> Terms:
         level = (weight * self.noise_variance)[..., None]  # shape: (..., 1)
         gains, moments, outside = self._geometry
         power = gains**2 + level
@@ -125,7 +136,8 @@ class FixedDecoderFrontier(Sealed):
         parts = np.log1p(squares / level) - squares / (squares + level)
         rate = 0.5 * (parts.sum(axis=-1) + seen)
         n, variance = self.spectrum.n_features, self.noise_variance
-        distortion = 0.5 * (n * np.log(2 * np.pi * variance) + error / variance)
+        constant = n * (np.log(2 * np.pi) + np.log(variance))
+        distortion = 0.5 * (constant + error / variance)
         return Terms(
             beta=weight,
             rate=np.asarray(rate),
@@ -141,13 +153,17 @@ class FixedDecoderFrontier(Sealed):
         """Gains gᵢ, second moments sᵢ about m along them, and the rest T of the variance."""
         spectrum = self.spectrum
         left, gains, _ = np.linalg.svd(self.decoder, full_matrices=False)
+        with np.errstate(over="ignore"):
+            check_representable("decoder", gains**2, _RESCALE)
         # The direction of a gain that is rounding is arbitrary, and may leave a leading spectrum.
         used = gains > np.finfo(np.float64).eps * len(left) * gains[0]
         gains, left = np.where(used, gains, 0.0), left * used
-        shift = spectrum.mean - np.asarray(self.offset)
         read = spectrum.read_by(left.T)
-        moments = (read**2).sum(axis=-1) + (left.T @ shift) ** 2
-        # Sums of squares: a difference of traces would cancel.
-        missed = ((spectrum.root - left @ read) ** 2).sum()
-        missed += ((shift - left @ (left.T @ shift)) ** 2).sum()
+        with np.errstate(over="ignore", invalid="ignore"):
+            shift = spectrum.mean - np.asarray(self.offset)
+            moments = (read**2).sum(axis=-1) + (left.T @ shift) ** 2
+            # Sums of squares: a difference of traces would cancel.
+            missed = ((spectrum.root - left @ read) ** 2).sum()
+            missed += ((shift - left @ (left.T @ shift)) ** 2).sum()
+        check_representable("spectrum, offset", np.append(moments, missed), _RESCALE)
         return gains, moments, float(missed) + spectrum.tail_variance(spectrum.eigenvalues.size)

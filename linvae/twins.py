@@ -7,6 +7,7 @@ curve of a fixed decoder is :mod:`linvae.fixed_decoder`.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,12 @@ from ._validation import (
     as_array,
     as_number,
     as_vector,
+    check_count,
     check_finite,
     check_spectrum,
     fail,
 )
+from .errors import InputTypeError
 from .spectrum import Spectrum
 
 __all__ = ["accuracy_bound", "active_units", "frechet_distance"]
@@ -92,7 +95,7 @@ def frechet_distance(vae: LinearVAE, spectrum: Spectrum, *, noise: bool = True) 
     Raises
     ------
     InputError
-        A spectrum of another width.
+        A spectrum of another width, or a `noise` that is not a bool.
     PartialSpectrumError
         A leading spectrum.
 
@@ -102,6 +105,9 @@ def frechet_distance(vae: LinearVAE, spectrum: Spectrum, *, noise: bool = True) 
     a sum of squares, where the trace would cancel.
     """
     _check_width(vae, spectrum)
+    if not isinstance(noise, bool | np.bool_):
+        fail("noise", repr(noise), "True or False", "say whether to add the decoder's noise",
+             InputTypeError)  # fmt: skip
     spectrum.require_complete("the Fréchet distance")
     n = spectrum.n_features
     root = np.zeros((n, n))
@@ -140,7 +146,7 @@ def accuracy_bound(information: Any, class_probabilities: Any) -> FloatArray:
     information : float or array (...)
         Nats, >= 0; infinity is allowed.
     class_probabilities : array (M,) or int
-        p(y), positive entries that sum to 1; a number M stands for equal ones.
+        p(y), positive entries that sum to 1; an integer M >= 2 stands for equal ones.
 
     Returns
     -------
@@ -160,14 +166,13 @@ def accuracy_bound(information: Any, class_probabilities: Any) -> FloatArray:
     nats = np.asarray(as_array("information", information), dtype=np.float64)
     if np.isnan(nats).any() or (nats < 0).any():
         fail("information", float(nats.min()), "nats >= 0", "pass a rate or a mutual information")
-    shares = _probabilities(class_probabilities)
-    entropy = -float((shares * np.log(shares)).sum())
-    low = np.full(nats.shape, 1.0 / shares.size)
+    entropy, classes = _label(class_probabilities)
+    low = np.full(nats.shape, 1 / classes)
     high = np.ones(nats.shape)
-    slack = 8 * np.finfo(np.float64).eps * (1 + np.log(shares.size))  # rounding of f
+    slack = 8 * np.finfo(np.float64).eps * (1 + math.log(classes))  # rounding of f
     for _ in range(60):  # bisection; `high` stays on the safe side
         middle = (low + high) / 2
-        above = _fano(middle, entropy, shares.size) > nats + slack
+        above = _fano(middle, entropy, classes) > nats + slack
         low, high = np.where(above, low, middle), np.where(above, middle, high)
     return np.asarray(np.where(nats >= entropy, 1.0, high))
 
@@ -177,28 +182,31 @@ def _fano(accuracy: FloatArray, entropy: float, classes: int) -> FloatArray:
     wrong = 1 - accuracy
     safe = np.where(wrong > 0, wrong, 1.0)
     return np.asarray(
-        entropy + accuracy * np.log(accuracy) + wrong * (np.log(safe) - np.log(classes - 1))
+        entropy + accuracy * np.log(accuracy) + wrong * (np.log(safe) - math.log(classes - 1))
     )
 
 
-def _probabilities(given: Any) -> FloatArray:
+def _label(given: Any) -> tuple[float, int]:
+    """Entropy of a label, and its number of classes."""
     remedy = "pass p(y), or the number of classes"
-    if isinstance(given, int | np.integer) and not isinstance(given, bool):
-        if given < 2:
-            fail("class_probabilities", given, "at least 2 classes", remedy)
-        return np.full(int(given), 1.0 / int(given))
+    if np.ndim(given) == 0:
+        number = given[()] if isinstance(given, np.ndarray) else given
+        classes = check_count("class_probabilities", number, 2, None, remedy)
+        return math.log(classes), classes
     shares = as_vector("class_probabilities", given)
     check_finite("class_probabilities", shares)
     if shares.size < 2 or (shares <= 0).any() or abs(shares.sum() - 1) > 1e-6:
         got = f"{shares.size} entries from {shares.min(initial=np.inf):g}, sum {shares.sum():g}"
         fail("class_probabilities", got, "two or more positive entries that sum to 1", remedy)
-    return np.asarray(shares / shares.sum())
+    shares = shares / shares.sum()
+    return -float((shares * np.log(shares)).sum()), shares.size
 
 
 def _check_width(vae: LinearVAE, spectrum: Spectrum) -> None:
     check_spectrum(spectrum)
     if not isinstance(vae, LinearVAE):
-        fail("vae", type(vae).__name__, "a LinearVAE", "see LinearVAE.from_layers")
+        remedy = "see LinearVAE.from_layers"
+        fail("vae", type(vae).__name__, "a LinearVAE", remedy, InputTypeError)
     if vae.n_features != spectrum.n_features:
         fail(
             "spectrum",

@@ -64,7 +64,7 @@ class Alphabet:
 
     def reduce(self, expression: Any, rules: Mapping[Any, Any], *, cyclic: bool = False) -> sp.Expr:
         """Rewrite subwords by the rules until none applies; inside a trace also across its end."""
-        spelled = {next(iter(self.words(left))): right for left, right in rules.items()}
+        spelled = {self._single(left): right for left, right in rules.items()}
         for _ in range(50):
             changed, total = False, sp.S.Zero
             for word, value in self.words(expression).items():
@@ -75,6 +75,13 @@ class Alphabet:
             if not changed:
                 return expression
         raise ValueError("the rules do not come to an end")
+
+    def _single(self, left: Any) -> Word:
+        """The left side of a rule, which has to be one word without a coefficient."""
+        ((word, value), *others) = self.words(left).items() or [((), sp.S.Zero)]
+        if others or not word or value != 1:
+            raise ValueError(f"a rule rewrites one word, not {left}")
+        return word
 
     def _step(self, word: Word, rules: Mapping[Word, Any], cyclic: bool) -> sp.Expr | None:
         for turned in self._rotations(word) if cyclic else [word]:

@@ -258,6 +258,7 @@ def prove() -> Proof:
             "tests/linvae/test_dynamics.py::test_no_direction_relaxes_more_slowly",
             "tests/linvae/test_dynamics.py::test_no_encoder_makes_up_for_a_rotation",
         ),
+        uses=("best_responses", "global_optimum"),
     )
 
 

@@ -174,6 +174,7 @@ def prove() -> Proof:
             "tests/linvae/test_dynamics_flow.py::test_no_schedule_found_ends_elsewhere",
             "tests/linvae/test_dynamics_flow.py::test_a_moving_beta_is_followed_at_the_predicted_lag",
         ),
+        uses=("best_responses", "global_optimum", "saddle_escape"),
     )
 
 

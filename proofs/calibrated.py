@@ -80,6 +80,7 @@ def prove() -> Proof:
             "tests/proofs/test_calibrated.py::test_descent_with_a_free_variance_finds_the_formula",
             "tests/proofs/test_calibrated.py::test_descent_has_no_end_below_the_threshold",
         ),
+        uses=("global_optimum", "evidence"),
     )
 
 

@@ -59,8 +59,6 @@ def _threshold(argument: Argument) -> None:
 def prove() -> Proof:
     """Solve for the β at which the gain vanishes, twice."""
     argument = Argument("critical", STATEMENT)
-    proof = stationarity.prove()
-    argument.true(f"uses the claim {proof.claim}, proved", proof.verdict == "proved")
     _threshold(argument)
     still = hessian().subs({e: 0, c: 1, d: 0}).det().subs(tau, beta * s2)
     argument.true(
@@ -78,6 +76,7 @@ def prove() -> Proof:
         optimisations=(
             "tests/linvae/test_adversarial_modes.py::test_descent_finds_a_mode_below_its_critical_beta_only",
         ),
+        uses=("stationarity", "global_optimum"),
     )
 
 

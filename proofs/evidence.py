@@ -99,17 +99,20 @@ def prove() -> Proof:
         optimisations=(
             "tests/linvae/test_adversarial_information.py::test_no_encoder_lifts_the_bound_above",
         ),
+        uses=("global_optimum",),
     )
 
 
 def _show_pointwise(argument: Argument) -> None:
-    joint, model, encoder = sp.symbols("log_p_xz log_p_x log_q_z_given_x", real=True)
-    argument.equal(
-        "for any distributions: log p(x,z) − log q(z|x) = log p(x) − [log q(z|x) − log p(z|x)], "
-        "with log p(z|x) = log p(x,z) − log p(x)",
-        joint - encoder,
-        model - (encoder - (joint - model)),
-    )
+    joint, prior, marginal, encoder = sp.symbols("p_xz p_z p_x q_z_given_x", positive=True)
+    decoder, posterior = joint / prior, joint / marginal  # conditional densities, by definition
+    argument.zero(
+        "for any densities: log p(x|z) − log q(z|x)/p(z) = log p(x) − log q(z|x)/p(z|x)",
+        sp.expand_log(
+            sp.log(decoder) - sp.log(encoder / prior)
+            - sp.log(marginal) + sp.log(encoder / posterior)
+        ),
+    )  # fmt: skip
 
 
 def _show_inverse(argument: Argument, of: Letters) -> None:

@@ -14,9 +14,11 @@ Let p(z) = N(0, I) and p(x|z) = N(Dz + m, σ²I) be fixed and let q(z|x) be anyt
    V diag(τ/(gᵢ² + τ)) Vᵀ.
 3. *On average over x* with second moment λ along a singular vector, rate and squared error become
    the expressions of ``linvae.symbolic.twins``.
-4. *Diagonal covariances* instead of full ones cost (β/2)[Σⱼ log(1 + Gⱼⱼ/τ) − log det(I + G/τ)] with
-   G = DᵀD, which is ≥ 0 by Hadamard's inequality (shown here for two latents; in general by
-   induction over Schur complements), and 0 only for diagonal G.
+4. *Diagonal covariances* instead of full ones, with the same encoder, cost
+   (β/2)[Σⱼ log(1 + Gⱼⱼ/τ) − log det(I + G/τ)] with G = DᵀD: what the loss has of C is
+   [tr C(G + τI) − τ log det C]/(2σ²), and the trace is kτ for the full C = τ(G + τI)⁻¹ as for its
+   diagonal rival cⱼ = τ/(Gⱼⱼ + τ). The bracket is ≥ 0 by Hadamard's inequality, and 0 only for
+   diagonal G (claim "reduction").
 5. *Against the joint frontier.* With w = d² + τ the objective of step 3 is
    (β/2)[log(w/τ) + λ/w] plus a constant. Over w ≥ τ its excess above the least value is
    (β/2)[r − 1 − log r], r = λ/w, if λ > τ; it vanishes only at w = λ, which is d² = λ − τ. If λ ≤ τ
@@ -44,6 +46,8 @@ from linvae.symbolic.modes import (
 from linvae.symbolic.symbols import beta, c, d, e, lam, s2, tau
 from linvae.symbolic.twins import FIXED_DECODER_RATE, FIXED_DECODER_SQUARED_ERROR
 
+from ._branches import at_active, at_collapsed
+from ._words import Alphabet
 from .argument import Argument, Proof, run
 
 x, a = sp.symbols("x a", real=True)
@@ -65,6 +69,28 @@ def excess_in_water() -> sp.Expr:
     """Excess over the least value of (β/2)[log(w/τ) + λ/w], at w = λ/r."""
     loss = beta / 2 * (sp.log(w / tau) + lam / w)
     return sp.expand_log(loss.subs(w, lam / r) - loss.subs(w, lam))
+
+
+def show_covariances(argument: Argument) -> None:
+    """Step 4: the trace is the same for both covariances, so that they differ by logarithms."""
+    letters = Alphabet()
+    G, inverse = letters.symmetric("G", "k"), letters.symmetric("(G + τ)⁻¹", "k")
+    size = sp.Symbol("k", integer=True, positive=True)
+    argument.equal(
+        "any k: tr C(G + τI) = kτ for C = τ(G + τI)⁻¹",
+        letters.trace(
+            letters.reduce(tau * inverse * (G + tau), {inverse * G: 1 - tau * inverse}), size
+        ),
+        size * tau,
+    )
+    j = sp.Symbol("j", integer=True, positive=True)
+    gram = sp.IndexedBase("G", nonnegative=True)[j, j]
+    variance = POSTERIOR_GIVEN_DECODER.subs(d, sp.sqrt(gram)).subs(beta, tau / s2)
+    argument.equal(
+        "any k: Σⱼ cⱼ(Gⱼⱼ + τ) = kτ for cⱼ = τ/(Gⱼⱼ + τ)",
+        sp.Sum(sp.cancel(variance * (gram + tau)), (j, 1, size)).doit(),
+        size * tau,
+    )
 
 
 def prove() -> Proof:
@@ -96,13 +122,7 @@ def prove() -> Proof:
     angle = sp.Symbol("theta", real=True)
     turn = sp.Matrix([[sp.cos(angle), -sp.sin(angle)], [sp.sin(angle), sp.cos(angle)]])
     proof.zero("a rotation of the latents leaves the prior alone", turn * turn.T - sp.eye(2))
-    g1, g2 = sp.symbols("g_1 g_2", positive=True)
-    h = sp.Symbol("h", real=True)
-    full = sp.Matrix([[1 + g1, h], [h, 1 + g2]]).det()
-    proof.equal("(1 + G₁₁)(1 + G₂₂) exceeds det(I + G) by h²: Hadamard", (1 + g1) * (1 + g2) - full,
-                h**2)  # fmt: skip
-    block = sp.Symbol("s", positive=True)  # bᵀA⁻¹b of a Schur complement
-    proof.positive("a Schur complement 1 + g − bᵀA⁻¹b is below 1 + g", (1 + g1) - (1 + g1 - block))
+    show_covariances(proof)
 
     objective = sp.expand_log(OBJECTIVE.subs(answer))
     water = sp.expand_log(
@@ -117,15 +137,15 @@ def prove() -> Proof:
     below = sp.Symbol("g", nonnegative=True)
     proof.nonnegative("if λ ≤ τ it rises from w = τ on",
                       sp.expand(rise.subs(w, lam + below + above)))  # fmt: skip
-    touch = {d: sp.sqrt(lam - WATER_LEVEL)}
-    proof.equal("d² = λ − τ gives the frontier's rate",
-                sp.expand_log(sp.simplify(FIXED_DECODER_RATE.subs(touch))),
-                sp.expand_log(OPTIMAL_RATE.args[0][0]))  # fmt: skip
-    proof.equal("... and its squared error", sp.simplify(FIXED_DECODER_SQUARED_ERROR.subs(touch)),
-                OPTIMAL_SQUARED_ERROR.args[0][0])  # fmt: skip
-    proof.equal("... which is the jointly optimal gain", touch[d], DECODER_GAIN.args[0][0])
-    proof.equal("d = 0 gives the collapsed point", FIXED_DECODER_SQUARED_ERROR.subs(d, 0)
-                + FIXED_DECODER_RATE.subs(d, 0), lam)  # fmt: skip
+    for name, at, gain in (("λ > τ", at_active, sp.sqrt(lam - WATER_LEVEL)),
+                           ("λ ≤ τ", at_collapsed, sp.S.Zero)):  # fmt: skip
+        proof.equal(f"{name}: the jointly optimal gain", at(gain), at(DECODER_GAIN))
+        proof.equal(f"{name}: there the rate is that of the frontier",
+                    sp.expand_log(at(FIXED_DECODER_RATE.subs(d, gain)), force=True),
+                    sp.expand_log(at(OPTIMAL_RATE), force=True))  # fmt: skip
+        proof.equal(f"{name}: and so is the squared error",
+                    at(FIXED_DECODER_SQUARED_ERROR.subs(d, gain)),
+                    at(OPTIMAL_SQUARED_ERROR))  # fmt: skip
     return proof.done(
         functions=("linvae.fixed_decoder.FixedDecoderFrontier",),
         properties=(
@@ -133,6 +153,7 @@ def prove() -> Proof:
             "tests/linvae/test_symbolic_twins.py::test_fixed_decoder_is_the_expression",
         ),
         optimisations=("tests/linvae/test_fixed_decoder.py::test_no_encoder_beats_the_curve",),
+        uses=("best_responses", "reduction", "global_optimum"),
     )
 
 

@@ -29,6 +29,7 @@ from linvae.symbolic.modes import DECODER_GAIN
 from linvae.symbolic.symbols import beta, lam, s2
 from linvae.symbolic.twins import FRECHET, MODEL_VARIANCE
 
+from ._branches import at_active, at_collapsed
 from .argument import Argument, Proof, run
 
 made = sp.Symbol("m", positive=True)
@@ -62,11 +63,13 @@ def prove() -> Proof:
         "mᵢ = (λᵢ − τ)₊ + σ².",
     )
     proof.equal("E(x − y)² = λ + m − 2K", cost(), lam + made - 2 * cross)
-    gain = sp.piecewise_fold(DECODER_GAIN**2 + s2)
-    for branch, name in ((0, "active"), (1, "dead")):
-        proof.equal(f"a generated {name} mode has variance d² + σ²",
-                    sp.expand(gain.args[branch][0]),
-                    sp.expand(MODEL_VARIANCE.args[branch][0]))  # fmt: skip
+    branches = (("active", at_active), ("dead", at_collapsed))
+    for name, at in branches:
+        proof.equal(f"a generated {name} mode has variance d² + σ²", at(MODEL_VARIANCE),
+                    at(DECODER_GAIN**2 + s2))  # fmt: skip
+    proof.equal("... which is λ − τ + σ² for λ > τ", at_active(MODEL_VARIANCE),
+                at_active(lam - beta * s2 + s2))  # fmt: skip
+    proof.equal("... and σ² for λ ≤ τ", at_collapsed(MODEL_VARIANCE), s2)
     block = sp.Matrix([[lam, cross], [cross, made]])
     over = sp.Symbol("y", positive=True)
     beyond = block.det().subs(cross, sp.sqrt(lam * made) + over)
@@ -82,12 +85,10 @@ def prove() -> Proof:
     proof.cites(
         "Dowson and Landau 1982: in general the distance is tr S + tr M − 2 tr(S^½ M S^½)^½"
     )
-    active = sp.expand(((sp.sqrt(lam) - sp.sqrt(made)) ** 2).subs(made, MODEL_VARIANCE.args[0][0]))
-    folded = sp.piecewise_fold(FRECHET)
-    proof.equal("the mode's share, active", sp.expand(folded.args[0][0]), active)
-    proof.equal("the mode's share, dead", sp.expand(folded.args[1][0]),
-                sp.expand((sp.sqrt(lam) - sp.sqrt(s2)) ** 2))  # fmt: skip
-    proof.zero("at β = 1 an active mode is generated exactly", folded.args[0][0].subs(beta, 1))
+    for name, at in branches:
+        share = (sp.sqrt(at(lam)) - sp.sqrt(at(DECODER_GAIN**2 + s2))) ** 2
+        proof.equal(f"the mode's share, {name}", sp.expand(at(FRECHET)), sp.expand(share))
+    proof.zero("at β = 1 an active mode is generated exactly", at_active(FRECHET).subs(beta, 1))
     return proof.done(
         functions=("linvae.twins.frechet_distance",),
         properties=(
@@ -95,6 +96,7 @@ def prove() -> Proof:
             "tests/linvae/test_twins.py::test_frechet_distance_of_any_model",
         ),
         optimisations=("tests/linvae/test_twins.py::test_no_coupling_beats_the_frechet_distance",),
+        uses=("global_optimum",),
     )
 
 

@@ -126,6 +126,7 @@ def prove() -> Proof:
         optimisations=(
             "tests/linvae/test_adversarial_curve.py::test_descent_on_the_gap_ends_at_zero",
         ),
+        uses=("optimum", "global_optimum"),
     )
 
 

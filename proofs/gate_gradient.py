@@ -56,6 +56,11 @@ def _exact_gate(argument: Argument) -> None:
     argument.zero("slope below the threshold", sp.diff(inside, x) - stated)
     argument.true("it is unbounded", sp.limit(stated, x, 0, "-") == -sp.oo)
     argument.true(
+        "both are what the gate says below the threshold",
+        forms.GATE.subs(x, below) == inside.subs(x, below)
+        and forms.GATE_SLOPE.subs(x, below) == stated.subs(x, below),
+    )
+    argument.true(
         "gate and slope are 0 beyond",
         forms.GATE.subs(x, beyond) == 0 and forms.GATE_SLOPE.subs(x, beyond) == 0,
     )
@@ -179,6 +184,7 @@ def prove() -> Proof:
             "tests/linvae/test_dynamics_gates.py::test_no_argument_found_is_steeper_than_the_bound",
             "tests/linvae/test_dynamics_gates.py::test_a_closed_gate_reopens_only_if_smoothed",
         ),
+        uses=("t1_a", "saddle_escape"),
     )
 
 

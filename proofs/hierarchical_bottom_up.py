@@ -61,6 +61,7 @@ import sympy as sp
 
 from linvae.symbolic import hierarchical as two
 from linvae.symbolic.symbols import lam, s2
+from proofs._words import Alphabet
 from proofs.argument import Argument, Proof, run
 
 __all__ = ["best_decoder", "one_mode", "prove", "slope_at"]
@@ -194,14 +195,32 @@ def _thresholds(argument: Argument) -> None:
 
 
 def _several(argument: Argument) -> None:
-    size = 2
-    M = sp.Matrix(size, size, lambda i, j: sp.Symbol(f"M{i}{j}", real=True))
-    outer, inner = M * M.T + t * sp.eye(size), sp.eye(size) + M.T * M / t
+    """The best W₁ for matrices of any size, and what it leaves of the data."""
+    words = Alphabet()
+    M, Mt = words.matrix("M", "k₁", "n")
+    H, Ht = words.matrix("H", "n", "k₁")
+    root, inverse = words.symmetric("S^½", "n"), words.symmetric("(MMᵀ+tI)⁻¹", "k₁")
+    rules = {M * Mt * inverse: 1 - t * inverse, inverse * M * Mt: 1 - t * inverse}
+
+    def error(gain: sp.Expr) -> sp.Expr:
+        missed = sp.expand(root - gain * M)
+        squares = missed * words.transposed(missed) + t * gain * words.transposed(gain)
+        return words.trace(words.reduce(sp.expand(squares), rules, cyclic=True))
+
+    best = root * Mt * inverse
     argument.zero(
-        "I − Mᵀ(MMᵀ + tI)⁻¹M = (I + MᵀM/t)⁻¹",
-        (sp.eye(size) - M.T * outer.inv() * M - inner.inv()).applyfunc(sp.simplify),
+        "any sizes: at W₁ = S^½Mᵀ(MMᵀ + tI)⁻¹ + H the error is larger by ‖HM‖² + t‖H‖² >= 0",
+        error(sp.expand(best + H)) - error(best) - words.trace(H * M * Mt * Ht + t * H * Ht),
     )
-    argument.cites("von Neumann's trace inequality, shown in the claim reduction")
+    kept = 1 - Mt * inverse * M
+    argument.zero(
+        "any sizes: the least error is tr S(I − Mᵀ(MMᵀ + tI)⁻¹M)",
+        error(best) - words.trace(sp.expand(root * root * kept)),
+    )
+    argument.true(
+        "any sizes: (I + MᵀM/t)(I − Mᵀ(MMᵀ + tI)⁻¹M) = I",
+        words.same(sp.expand((1 + Mt * M / t) * kept), sp.S.One, rules),
+    )
 
 
 def _learned(argument: Argument) -> None:
@@ -264,6 +283,7 @@ def prove() -> Proof:
             "tests/linvae/test_hierarchical_optimality.py::test_bottom_up_minima",
             "tests/linvae/test_hierarchical_optimality.py::test_thresholds_of_both_layers",
         ),
+        uses=("reduction", "hierarchical_objective", "hierarchical_assignment"),
     )
 
 

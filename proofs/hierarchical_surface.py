@@ -36,6 +36,7 @@ import sympy as sp
 
 from linvae.symbolic import hierarchical as two
 from linvae.symbolic.symbols import beta, d, lam, m, s2, tau
+from proofs._two_layers import settled_active, settled_collapsed
 from proofs.argument import Argument, Proof, run
 from proofs.hierarchical_assignment import copied
 
@@ -80,9 +81,13 @@ def _levels(argument: Argument) -> None:
         sp.exp(mean_log - 2 * rate / m),
     )
     argument.equal(
-        "½ log(λ/τ) is the library's rate of an active mode",
-        sp.expand_log(two.MODE_RATE.args[0][0]),
-        sp.expand_log(sp.log(lam / (beta * s2)) / 2),
+        "½ log(λ/τ) is the library's rate of a mode with λ = τ + g, g > 0",
+        sp.expand_log(settled_active(two.MODE_RATE)),
+        sp.expand_log(settled_active(sp.log(lam / (beta * s2)) / 2)),
+    )
+    argument.zero(
+        "which is 0 for τ = λ + h, h >= 0, the level itself included",
+        settled_collapsed(two.MODE_RATE),
     )
     argument.zero("dε/dR = −2τ", sp.simplify((m * level).diff(rate) + 2 * level))
     argument.zero(
@@ -120,10 +125,14 @@ def _refinement(argument: Argument) -> None:
 
 
 def _supporting_plane(argument: Argument) -> None:
-    optimum, spent = two.MODE_OPTIMUM.args[0][0], two.MODE_RATE.args[0][0]
+    spent = beta * two.MODE_RATE
     argument.zero(
-        "error τ and its rate are the optimum of a mode in its layer: the point is on its plane",
-        optimum - (beta * s2 / (2 * s2) + beta * spent),
+        "error τ and its rate are the optimum of a mode above its level: the point is on its plane",
+        sp.expand_log(settled_active(two.MODE_OPTIMUM - spent)) - beta / 2,
+    )
+    argument.zero(
+        "and error λ with rate 0 that of any other mode",
+        settled_collapsed(two.MODE_OPTIMUM - spent) - lam / (2 * s2),
     )
     b1, b2, r1, r2, saved1, saved2 = sp.symbols("b1 b2 r1 r2 u1 u2", nonnegative=True)
     point, least = sp.symbols("D L", real=True)
@@ -153,6 +162,7 @@ def prove() -> Proof:
         optimisations=(
             "tests/linvae/test_hierarchical_optimality.py::test_no_rates_reach_below_the_surface",
         ),
+        uses=("hierarchical_assignment",),
     )
 
 

@@ -54,6 +54,7 @@ def prove() -> Proof:
             "tests/linvae/test_adversarial_information.py"
             "::test_found_optima_have_the_prior_as_aggregated_posterior",
         ),
+        uses=("aggregated",),
     )
 
 

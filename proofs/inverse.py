@@ -27,7 +27,6 @@ import sympy as sp
 from linvae.symbolic import curve, modes
 from linvae.symbolic.curve import active, join_beta, join_rate, rate, squared_error, tail
 from linvae.symbolic.symbols import beta, lam, n, s2, tau
-from proofs import slope
 from proofs.argument import Argument, Proof, run
 
 __all__ = ["beta_at_rate", "level_at_error", "prove"]
@@ -159,8 +158,6 @@ def _conditioning(argument: Argument) -> None:
 def prove() -> Proof:
     """Solve each segment, and check that neighbours agree."""
     argument = Argument("inverse", STATEMENT)
-    proof = slope.prove()
-    argument.true(f"uses the claim {proof.claim}, proved", proof.verdict == "proved")
     _solved(argument)
     _neighbours(argument)
     _ranges(argument)
@@ -179,6 +176,7 @@ def prove() -> Proof:
         optimisations=(
             "tests/linvae/test_adversarial_curve.py::test_no_allocation_of_errors_needs_less_rate",
         ),
+        uses=("optimum", "slope"),
     )
 
 

@@ -28,9 +28,11 @@ from linvae.symbolic.twins import ACCURACY, CLASSES, FANO, LABEL_ENTROPY
 from .argument import Argument, Proof, run
 
 # Shares are written as weights over their sum, so that every logarithm is of positive symbols.
-guess, second, third = sp.symbols("g u v", positive=True)
+guess, missed, total = sp.symbols("g R T", positive=True)  # T = g + R
 ratio = sp.Symbol("r", positive=True)
 others = sp.Symbol("N", integer=True, positive=True)  # M − 1
+_i = sp.Symbol("i", integer=True, positive=True)
+_weights = sp.IndexedBase("w", positive=True)  # of the classes not guessed; their sum is R
 beyond = sp.Symbol("y", positive=True)
 right, wrong = sp.symbols("g h", positive=True)
 SHARES = {ACCURACY: right / (right + wrong), CLASSES: others + 1}
@@ -48,12 +50,30 @@ def channel_information() -> sp.Expr:
     return sp.log(CLASSES) - noise
 
 
+def over_others(summand: sp.Expr) -> sp.Expr:
+    """Sum over the N other classes of something proportional to their weights wᵢ."""
+    factor = sp.cancel(summand / _weights[_i])
+    if factor.has(_weights):
+        raise ValueError("the summand is not a constant times the weight")
+    return factor * missed
+
+
 def grouping() -> sp.Expr:
-    """H(p) − h(a) − (1 − a) H(p₋) for three classes, the guess being the first."""
-    total, rest = guess + second + third, second + third
-    whole = entropy(guess / total, second / total, third / total)
-    parts = entropy(guess / total, rest / total)
-    return whole - parts - rest / total * entropy(second / rest, third / rest)
+    """H(p) − h(a) − (1 − a) H(p₋), for any number of classes; p has weights g, w₁, …, w_N."""
+    weight = _weights[_i]
+    share = missed / total
+    # Class by class: what H(p) has and (1 − a) H(p₋) has not.
+    left = entropy(weight / total) - share * entropy(weight / missed)
+    whole = entropy(guess / total) + over_others(sp.expand(sp.expand_log(left)))
+    return sp.expand(sp.expand_log(whole - entropy(guess / total, share)))
+
+
+def gibbs() -> sp.Expr:
+    """Bound Σᵢ rᵢ(1/(N rᵢ) − 1) on log N − H(r) from above, with log s ≤ s − 1."""
+    share = _weights[_i] / missed
+    summand = sp.expand(share * (1 / (others * share) - 1))
+    constant = summand.subs(_weights[_i], 0)
+    return sp.Sum(constant, (_i, 1, others)).doit() + over_others(summand - constant)
 
 
 def plain(expression: sp.Expr) -> sp.Expr:
@@ -69,12 +89,13 @@ def prove() -> Proof:
         "f(α) = H + α log α + (1 − α) log((1 − α)/(M − 1)), for any I ≥ I(y; z), such as the rate.",
     )
     proof.cites("data processing: y – x – z is Markov, so I(y; z) ≤ I(x; z)")
-    proof.zero("H(p) = h(a) + (1 − a) H(p₋), three classes", sp.expand_log(grouping()))
+    proof.zero("any M: H(p) = h(a) + (1 − a) H(p₋)", grouping())
     proof.zero("log r ≤ r − 1: equality at r = 1", (ratio - 1 - sp.log(ratio)).subs(ratio, 1))
     proof.zero(
         "... where the slopes agree", sp.diff(ratio - 1 - sp.log(ratio), ratio).subs(ratio, 1)
     )
     proof.positive("... and the difference is convex", sp.diff(ratio - 1 - sp.log(ratio), ratio, 2))
+    proof.zero("any M: Σ rᵢ log(1/(N rᵢ)) ≤ Σ rᵢ(1/(N rᵢ) − 1) = 0, so H(p₋) ≤ log N", gibbs())
     curved = sp.simplify(sp.diff(LABEL_ENTROPY - FANO, ACCURACY, 2) * ACCURACY * (1 - ACCURACY))
     proof.equal("φ'' = −1/(α(1 − α)): concave, so Jensen applies", curved, -1)
     want = sp.log(right * others / wrong)
@@ -98,6 +119,7 @@ def prove() -> Proof:
             "tests/linvae/test_symbolic_twins.py::test_accuracy_bound_is_the_expression",
         ),
         optimisations=("tests/linvae/test_twins.py::test_no_channel_beats_the_accuracy_bound",),
+        uses=("split",),
     )
 
 

@@ -17,7 +17,9 @@ Let B be stationary.
 2. G is diagonal. Every column b ≠ 0 satisfies (I + BBᵀ)b = (1 + g)b, and stationarity gives
    Sb = (1 + g)b: the columns are orthogonal eigenvectors. Choose an eigenbasis of S that contains
    them; the point is a subset A with all s_i > 1, and F = tr S − Σ_A φ(s_i), φ(s) = s − 1 − log s.
-   Below, the other columns stay orthogonal to the one that moves: F splits, they drop out.
+   Below one column b moves in directions that the others, the columns of C, do not carry. While
+   Cᵀb = 0, (I + bbᵀ + CCᵀ)⁻¹ = (I + bbᵀ)⁻¹ + (I + CCᵀ)⁻¹ − I: F is a term of b and a term of C,
+   and tr S(I + bbᵀ)⁻¹ = tr S − bᵀSb/(1 + |b|²) sees only the eigenvectors that make up b.
    - Revival. If a latent is unused and some free s_p > 1, give it the column √μ u_p: F changes by
      log(1 + μ) + s_p/(1 + μ) − s_p, strictly falling for 0 < μ < s_p − 1; its second derivative
      along u_p is 2(1 − s_p) < 0.
@@ -25,8 +27,16 @@ Let B be stationary.
      √(v − 1)(cos θ u_i + sin θ u_p) with v = s_i cos² θ + s_p sin² θ: F changes by φ(s_i) − φ(v),
      strictly falling up to θ = π/2, because φ increases; the second derivative along the unit
      vector u_p is 2(1 − s_p/s_i) < 0.
-   - Neither. Then every free s_p is at most every s_i in A, and at most 1 unless all k latents are
-     in use: A consists of the at most k largest s_i > 1. All such points have the same F.
+   - Neither. The second derivatives are ≥ 0: s_i − s_p ≥ 0 for every i in A and every free p, and
+     1 − s_p ≥ 0 for every free p unless |A| = k. So A contains all s > 1, or it has k elements
+     that no free one exceeds: a leading set, up to ties. Compare it with any other set A' of at
+     most k eigenvectors with s > 1. If |A| < k, A' is part of A: all its s exceed 1, and the free
+     ones do not. If |A| = k, then |A∖A'| − |A'∖A| = k − |A'| ≥ 0: give each p in A'∖A a partner i
+     in A∖A', s_i ≥ s_p. φ increases for s ≥ 1 from φ(1) = 0, so that in both cases
+
+       Σ_A φ − Σ_A' φ = Σ_pairs [φ(s_i) − φ(s_p)] + Σ_others φ(s_i) ≥ 0.
+
+     All points of this kind have the same F, the least of all subsets.
 
 3. The points left over in 2 are global minima: F(B) ≥ log(1 + max g_j) grows beyond all bounds with
    B, so F attains its minimum (Weierstrass); a minimiser is stationary and has no way down, and so
@@ -39,13 +49,12 @@ Let B be stationary.
 
 from __future__ import annotations
 
-from itertools import combinations
-
 import sympy as sp
 
 from linvae.symbolic import landscape as shape
 from linvae.symbolic import modes
 from linvae.symbolic.symbols import beta, lam, s2, tau
+from proofs._words import Alphabet
 from proofs.argument import Argument, Proof, run
 from proofs.landscape_reduced import reduced
 
@@ -86,28 +95,12 @@ def swap_change() -> sp.Expr:
     return turned - reduced(sp.Matrix([[sp.sqrt(lam - tau)], [0]]), S)
 
 
-def only_leading_subsets_are_left() -> bool:
-    """Step 2, "neither", by going through all orders of at most five levels, ties included."""
-    patterns = ((5, 4, 3, 2, 1), (5, 5, 3, 3, 1), (4, 3, 3, 3, 0), (2, 2, 2, 2, 2), (3, 2, 1, 1, 0))
-    for ratios in patterns:
-        for tops in (sp.Rational(1, 2), 1, 2, sp.Rational(5, 2), 3, 6):
-            if not all(_left_over_is_leading(ratios, tops, k) for k in range(1, 6)):
-                return False
-    return True
-
-
-def _left_over_is_leading(ratios: tuple[int, ...], level: sp.Rational, k: int) -> bool:
-    alive = [i for i, s in enumerate(ratios) if s > level]
-    best = sorted((ratios[i] for i in alive), reverse=True)[:k]
-    for size in range(min(k, len(alive)) + 1):
-        for subset in combinations(alive, size):
-            free = [s for i, s in enumerate(ratios) if i not in subset]
-            swap = any(s > ratios[i] for s in free for i in subset)
-            revival = size < k and any(s > level for s in free)
-            own = sorted((ratios[i] for i in subset), reverse=True)
-            if (own == best) == (swap or revival):
-                return False
-    return True
+def saved(ratio: sp.Expr) -> sp.Expr:
+    """φ: what one latent saves on an eigenvector, in units of β/2, from F at its best gain."""
+    norm = sp.Symbol("norm", positive=True)  # |b|²
+    cost = sp.log(1 + norm) + ratio / (1 + norm) - ratio
+    (best,) = sp.solve(sp.diff(cost, norm), norm)
+    return -sp.expand(sp.simplify(cost.subs(norm, best)))
 
 
 def prove() -> Proof:
@@ -119,9 +112,10 @@ def prove() -> Proof:
     )
     _turn(a)
     _eigenvectors(a)
+    _splits(a)
     _revival(a)
     _swap(a)
-    a.true("Neither is left for the leading subsets only", only_leading_subsets_are_left())
+    _neither(a)
     a.cites(
         "Weierstrass: L is continuous and L ≥ (β/2) log(1 + max g_j/τ) + const grows without bound "
         "with D, the trace being ≥ 0, so its minimum is attained"
@@ -139,6 +133,7 @@ def prove() -> Proof:
             "tests/linvae/test_landscape_minima.py::test_descent_always_ends_at_the_optimum",
             "tests/linvae/test_landscape_minima.py::test_newton_finds_only_the_catalogue",
         ),
+        uses=("landscape_reduced", "landscape_stationary"),
     )
 
 
@@ -162,11 +157,66 @@ def _turn(a: Argument) -> None:
     a.positive("L falls strictly in sin²2θ, since h ≤ g", -sp.factor(slope))
 
 
+class _Column:
+    """One column b and all the others C, with Cᵀb = 0, for any n and k."""
+
+    def __init__(self) -> None:
+        words = self.words = Alphabet()
+        self.b, self.bt = words.matrix("b", "n", "1")
+        self.C, self.Ct = words.matrix("C", "n", "k−1")
+        self.S = words.symmetric("S", "n")
+        self.size = sp.Symbol("g", positive=True)  # |b|²
+        self.apart = {self.Ct * self.b: 0, self.bt * self.C: 0, self.bt * self.b: self.size}
+
+
 def _eigenvectors(a: Argument) -> None:
-    """MSMb = wb with Mb = b/(1 + g) and w = 1/(1 + g): Sb = (1 + g)b."""
-    ratio, size = sp.Symbol("s", positive=True), sp.Symbol("g", positive=True)
-    (solution,) = sp.solve(ratio / (1 + size) ** 2 - 1 / (1 + size), ratio)
-    a.equal("G diagonal: Sb = (1 + g)b for every column", solution, 1 + size)
+    """G diagonal: stationarity MSMb = wb, w = 1/(1 + g), becomes Sb = (1 + g)b."""
+    of = _Column()
+    inverse = 1 + of.b * of.bt + of.C * of.Ct
+    own = of.words.same(inverse * of.b, (1 + of.size) * of.b, of.apart)
+    a.true("G diagonal: (I + BBᵀ)b = (1 + g)b for every column", own)
+    # Multiply MSMb = wb by I + BBᵀ, where Mb = b/(1 + g).
+    right = of.words.reduce(inverse * of.b / (1 + of.size), of.apart)
+    left = of.S * of.b / (1 + of.size)
+    claimed = of.S * of.b - (1 + of.size) * of.b
+    same = of.words.same((left - right) * (1 + of.size), claimed)
+    a.true("MSMb = wb becomes Sb = (1 + g)b", same)
+
+
+def _splits(a: Argument) -> None:
+    """While Cᵀb = 0, F is a term of b and a term of C."""
+    of = _Column()
+    rest = of.words.symmetric("(I+CCᵀ)⁻¹", "n")
+    rules = of.apart | {of.C * of.Ct * rest: 1 - rest}
+    kept = of.words.reduce(rest * (1 + of.C * of.Ct) * of.b, of.apart)
+    a.true("(I + CCᵀ)⁻¹b = b, as (I + CCᵀ)b = b", of.words.same(kept, rest * of.b))
+    rules |= {of.bt * rest: of.bt, rest * of.b: of.b}
+    alone = 1 - of.b * of.bt / (1 + of.size)
+    a.true("(I + bbᵀ)⁻¹ = I − bbᵀ/(1 + |b|²)",
+           of.words.same((1 + of.b * of.bt) * alone, 1, rules))  # fmt: skip
+    whole = (1 + of.b * of.bt + of.C * of.Ct) * (alone + rest - 1)
+    a.true("(I + BBᵀ)⁻¹ = (I + bbᵀ)⁻¹ + (I + CCᵀ)⁻¹ − I", of.words.same(whole, 1, rules))
+    energy = of.words.trace(of.S * (alone + rest - 1))
+    parts = of.words.trace(of.S * rest) - of.words.trace(of.bt * of.S * of.b) / (1 + of.size)
+    a.equal("tr S(I + BBᵀ)⁻¹ = tr S(I + CCᵀ)⁻¹ − bᵀSb/(1 + |b|²)", energy, parts)
+
+
+def _neither(a: Argument) -> None:
+    """What is left when no direction of revival or swap has negative curvature."""
+    swap, revival = shape.SWAP_CURVATURE, shape.REVIVAL_CURVATURE.subs(beta, tau / s2)
+    a.equal("No swap falls: s_i − s_p ≥ 0", lam * s2 * swap, lam - shape.lam_free)
+    a.equal("no revival falls: 1 − s_p ≥ 0, or |A| = k", tau * s2 * revival, tau - shape.lam_free)
+    common, own, other = sp.symbols("common own other", integer=True, nonnegative=True)
+    left = (common + own) - (common + other)  # |A| − |A'|
+    a.equal("|A∖A'| − |A'∖A| = |A| − |A'|, and |A| = k ≥ |A'|", own - other, left)
+    over = sp.Symbol("over", positive=True)
+    ratio = sp.Symbol("s", positive=True)
+    phi = saved(ratio)
+    a.equal("φ, the best gain of one latent, is the library's saving",
+            beta / 2 * phi.subs(ratio, lam / (beta * s2)), shape.SAVING)  # fmt: skip
+    a.zero("φ(1) = 0", phi.subs(ratio, 1))
+    slope = sp.diff(phi, ratio).subs(ratio, 1 + over)
+    a.positive("φ increases for s > 1: partners and those without save no less", slope)
 
 
 def _revival(a: Argument) -> None:

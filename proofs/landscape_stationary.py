@@ -32,12 +32,17 @@ and ∇F(B) = 0 reads  MSMB = BW  with W = diag w, w_j = 1/(1 + g_j).
 4. Existence. Needed is a symmetric q × q matrix with eigenvalues μ_1..μ_r, 0..0 and constant
    diagonal g. Start with the diagonal matrix. While the diagonal is not constant, one entry lies
    below the mean and one above; a plane rotation makes the first equal to the mean (its tangent
-   solves a quadratic whose outer coefficients have opposite signs). At most q − 1 rotations do.
+   solves a quadratic whose outer coefficients have opposite signs). It keeps the eigenvalues, the
+   sum of the two entries and all other entries of the diagonal: of the entries that differ from
+   the mean at least one is gone, and one alone cannot be left. At most q − 1 rotations do.
 
-5. Conversely each such choice of disjoint sets of eigenvectors, sizes q and mixings V is
-   stationary: MSMu = s/(1 + μ)² u = w u.
+5. Conversely take disjoint sets of eigenvectors, sizes q and such mixings: B = UΓVᵀ with
+   Γ² = diag μ, V block by block. Then M = I − UΓ²RUᵀ with R = (I + Γ²)⁻¹, and from SU = UW(I + Γ²)²
+   and VW = diag(w_j)V follows MSMB = B diag w_j; this is ∇F = 0, since the constant diagonal gives
+   1/(1 + g_j) = w_j.
 
-6. Value. A block pays q log(1 + g) + Σ s_i/(1 + μ_i) = 2q log x + P/x; ignoring its eigenvectors
+6. Value. M = I − UΓ²RUᵀ acts on the eigenvectors one by one, so tr SM is a sum over them. A block
+   pays q log(1 + g) + Σ s_i/(1 + μ_i) = 2q log x + P/x; ignoring its eigenvectors
    would cost Σ s_i. For q = r = 1: x² = s, d² = λ − τ, and the saving is φ(s) = s − 1 − log s.
    Against the optimum, which encodes the at most k largest s_i > 1 (`global_optimum`, and anew in
    `landscape_minima`), a stationary point therefore exceeds by (β/2)[Σ_A* φ(s_i) − the savings of
@@ -51,6 +56,7 @@ import sympy as sp
 from linvae.symbolic import landscape as shape
 from linvae.symbolic import modes
 from linvae.symbolic.symbols import beta, lam, s2, tau
+from proofs._words import Alphabet
 from proofs.argument import Argument, Proof, run
 from proofs.landscape_reduced import reduced, rewritten
 
@@ -65,6 +71,9 @@ y = sp.Symbol("y", positive=True)
 r = sp.Symbol("r", positive=True)
 spare = sp.Symbol("spare", nonnegative=True)  # q − r
 q = r + spare
+index = sp.Symbol("i", integer=True)
+count = sp.Symbol("count", integer=True, positive=True)  # of the eigenvectors of a block
+roots = sp.IndexedBase("a", positive=True)[index]  # their √s_i
 
 
 def commutator() -> sp.Expr:
@@ -88,6 +97,15 @@ def mode_power() -> sp.Expr:
     """μ of an eigenvector in a block: the positive solution of s = (1 + μ)²/x²."""
     unknown = sp.Symbol("mu", real=True)
     return max(sp.solve((1 + unknown) ** 2 - s * x**2, unknown), key=lambda e: e.subs({s: 4, x: 1}))
+
+
+def over_block(term: sp.Expr) -> sp.Expr:
+    """Σ of a polynomial in √s_i over any number of eigenvectors, Σ√s_i as P, Σ1 as r."""
+    total = sp.S.Zero
+    for part in sp.Add.make_args(sp.expand(term)):
+        factor, power = part.as_independent(roots)
+        total += factor * sp.Sum(power, (index, 1, count)).doit()
+    return total.subs({sp.Sum(roots, (index, 1, count)): P, count: r})
 
 
 def block_polynomial(at: sp.Expr) -> sp.Expr:
@@ -117,6 +135,17 @@ def rotation_residual() -> sp.Expr:
     return sp.simplify(entry - level - quadratic / (1 + tangent**2))
 
 
+def rotated_diagonal() -> sp.Matrix:
+    """After a rotation in the plane of two axes: change of their sum, of another entry; RᵀR − I."""
+    matrix = sp.Matrix(3, 3, lambda i, j: sp.Symbol(f"m{min(i, j)}{max(i, j)}", real=True))
+    angle = sp.Symbol("angle", real=True)
+    turn = sp.eye(3)
+    turn[:2, :2] = sp.Matrix([[sp.cos(angle), sp.sin(angle)], [-sp.sin(angle), sp.cos(angle)]])
+    after = turn * matrix * turn.T
+    both = after[0, 0] + after[1, 1] - matrix[0, 0] - matrix[1, 1]
+    return sp.Matrix([both, after[2, 2] - matrix[2, 2], *(turn.T * turn - sp.eye(3))])
+
+
 def discriminant() -> sp.Expr:
     """Of that quadratic, with low = level − below and high = level + above."""
     below, above = sp.symbols("below above", positive=True)
@@ -125,10 +154,13 @@ def discriminant() -> sp.Expr:
 
 
 def block_saving() -> sp.Expr:
-    """What a block saves over ignoring its eigenvectors, from the terms of F, in nats."""
-    total = shape.sum_ratios
-    pays = shape.q * sp.log(x**2) + (shape.sum_roots / sp.sqrt(tau)) / x
-    return sp.expand_log(beta / 2 * (total - pays))
+    """What a block saves over ignoring its eigenvectors: F at it, term by term, in nats."""
+    power = mode_power().subs(s, roots**2)
+    each = sp.cancel(roots**2 / (1 + sp.expand(power)))  # s_i/(1 + μ_i)
+    pays = shape.q * sp.log(x**2) + over_block(each)
+    ignored = over_block(roots**2)
+    names = {P: shape.sum_roots / sp.sqrt(tau), ignored: shape.sum_ratios}
+    return sp.expand_log((beta / 2 * (ignored - pays)).subs(names))
 
 
 def gradient_of_shared_pair() -> sp.Matrix:
@@ -156,11 +188,11 @@ def prove() -> Proof:
     power = mode_power()
     a.zero("whose positive solution is μ = x√s − 1", (1 + power) ** 2 / x**2 - s)
     a.equal("the library's gains", (tau * power).subs(s, lam / tau), shape.BLOCK_GAIN_SQUARED)
-    a.equal("and diagonal of DᵀD, τ(x² − 1)", tau * (1 / (1 / x**2) - 1), shape.BLOCK_DIAGONAL)
     _block_number(a)
     a.zero("A plane rotation sets a diagonal entry at the root of a quadratic", rotation_residual())
     a.positive("which has real roots while one entry is below and one above", discriminant())
-    a.zero("Conversely: MSMu = s/(1 + μ)² u = w u", s / (1 + power) ** 2 - 1 / x**2)
+    a.zero("It keeps the eigenvalues, the sum of the two and all other entries", rotated_diagonal())
+    _conversely(a)
     a.zero("Two latents on one eigenvector: the gradient vanishes", gradient_of_shared_pair())
     a.equal("What a block saves is the library's formula", block_saving(), shape.BLOCK_SAVING)
     _single(a)
@@ -179,13 +211,43 @@ def prove() -> Proof:
         optimisations=(
             "tests/linvae/test_landscape_minima.py::test_newton_finds_only_the_catalogue",
         ),
+        uses=("global_optimum", "landscape_reduced"),
     )
+
+
+def _conversely(a: Argument) -> None:
+    """Step 5, for any number of blocks of any size."""
+    words = Alphabet()
+    U, Ut = words.matrix("U", "n", "r")
+    V, Vt = words.matrix("V", "k", "r")
+    gamma, R, W = (words.symmetric(name, "r") for name in ("Γ", "R", "W"))
+    latents, S = words.symmetric("diag w_j", "k"), words.symmetric("S", "n")
+    B, M = U * gamma * Vt, 1 - U * gamma**2 * R * Ut
+    rules = {Ut * U: 1, Vt * V: 1, gamma**2 * R: 1 - R, R * W: W * R, gamma * W: W * gamma,
+             R * gamma: gamma * R, Vt * latents: W * Vt,
+             S * U: U * W * (1 + 2 * gamma**2 + gamma**4)}  # fmt: skip
+    inverse = sp.expand((1 + B * words.transposed(B)) * M)
+    a.true("Conversely, B = UΓVᵀ: M = I − UΓ²RUᵀ", words.same(inverse, 1, rules))
+    a.true("MSMB = B diag w_j", words.same(M * S * M * B, B * latents, rules))
+    seen = U * W * (1 + gamma**2) * gamma**2 * Ut
+    a.true("S − SM = UW(I + Γ²)Γ²Uᵀ", words.same(S * (1 - M), seen, rules))
+    power = mode_power()
+    share = s - (1 + power) * power / x**2  # tr SM is a sum over eigenvectors, UᵀU = I
+    a.equal("so a mode of a block has s/(1 + μ) in place of s in tr SM", share, s / (1 + power))
 
 
 def _block_number(a: Argument) -> None:
     """Step 3: the quadratic, its positive root, and the threshold."""
     solution = block_root()
-    a.zero("q g = Σ μ_i is the quadratic f(x) = 0", block_polynomial(solution))
+    powers = over_block(mode_power().subs(s, roots**2))  # Σ μ_i
+    a.equal("q g − Σ μ_i, over any number of eigenvectors, is f(x)",
+            q * (x**2 - 1) - powers, block_polynomial(x))  # fmt: skip
+    at_root = sp.solve(block_polynomial(x), P)[0]
+    mean = sp.simplify((powers / q).subs(P, at_root))
+    a.equal(
+        "The mean Σ μ_i/q is the library's diagonal τ(x² − 1)", tau * mean, shape.BLOCK_DIAGONAL
+    )
+    a.zero("The quadratic formula solves f(x) = 0", block_polynomial(solution))
     a.equal("the library's root", in_library_symbols(solution), shape.BLOCK_ROOT)
     sum_at = sp.solve(block_polynomial(x), P)[0]
     factors = (y - x) * (q * y + spare / x)

@@ -130,6 +130,7 @@ def prove() -> Proof:
         optimisations=(
             "tests/linvae/test_optimality.py::test_twenty_restarts_never_beat_the_joint_optimum",
         ),
+        uses=("mode_objective",),
     )
 
 

@@ -82,16 +82,24 @@ def prove() -> Proof:
             "tests/linvae/test_adversarial_information.py"
             "::test_no_decoder_explains_more_than_the_information",
         ),
+        uses=("information",),
     )
 
 
 def _show_pointwise(argument: Argument) -> None:
-    given, data, model = sp.symbols("log_q_x_given_z log_q_x log_p_x_given_z", real=True)
-    argument.equal(
-        "for any distributions: −log q(x) + log p(x|z) − [log q(x|z) − log q(x)] is "
-        "−[log q(x|z) − log p(x|z)]",
-        -data + model - (given - data),
-        -(given - model),
+    joint, data, latent = sp.symbols("q_xz q_x q_z", positive=True)
+    decoder, prior = sp.symbols("p_x_given_z p_z", positive=True)
+    given_latent, given_data = joint / latent, joint / data  # conditional densities, by definition
+    shared = sp.log(joint / (data * latent))  # its mean is I
+    argument.zero(
+        "for any densities: −log q(x) + log p(x|z) − log q(x,z)/q(x)q(z) is −log q(x|z)/p(x|z), "
+        "whose mean is −KL",
+        sp.expand_log(-sp.log(data) + sp.log(decoder) - shared + sp.log(given_latent / decoder)),
+    )
+    argument.zero(
+        "for any densities: log q(z|x)/p(z) − log q(x,z)/q(x)q(z) is log q(z)/p(z), whose mean is "
+        "a KL",
+        sp.expand_log(sp.log(given_data / prior) - shared - sp.log(latent / prior)),
     )
 
 

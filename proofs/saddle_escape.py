@@ -198,6 +198,7 @@ def prove() -> Proof:
             "tests/linvae/test_dynamics.py::test_nothing_leaves_collapse_faster",
             "tests/linvae/test_dynamics_flow.py::test_escape_is_delayed_by_the_predicted_time",
         ),
+        uses=("best_responses", "global_optimum"),
     )
 
 

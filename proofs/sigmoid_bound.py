@@ -42,7 +42,7 @@ import sympy as sp
 
 from linvae.symbolic import modes, theorem
 from linvae.symbolic.symbols import beta, c, d, e, lam, s2, x
-from proofs._branches import at_active, at_collapsed
+from proofs._branches import above, at_active, at_collapsed, below
 from proofs._gates import settled
 from proofs.argument import Argument, Proof, run
 
@@ -78,12 +78,19 @@ def exp_bounds(at: sp.Rational, terms: int = 30) -> tuple[sp.Rational, sp.Ration
 
 
 def _rounded_up(reached: Callable[[sp.Rational], bool]) -> sp.Rational:
-    """Least multiple of 10⁻⁶ (up to 16) at which a monotone condition is shown to hold."""
-    below, above = 0, 16 * _DIGITS
-    while above - below > 1:
-        middle = (below + above) // 2
-        below, above = (below, middle) if reached(sp.Rational(middle, _DIGITS)) else (middle, above)
-    return sp.Rational(above, _DIGITS)
+    """Multiple of 10⁻⁶, at most 16, at which a monotone condition is shown to hold, near the least.
+
+    Every upper end is one at which it was shown: the brackets of e^t are too wide for large t.
+    """
+    low, high = 0, _DIGITS
+    while not reached(sp.Rational(high, _DIGITS)):
+        low, high = high, 2 * high
+        if high > 16 * _DIGITS:
+            raise ValueError("16 does not bound what is sought")
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if reached(sp.Rational(middle, _DIGITS)) else (middle, high)
+    return sp.Rational(high, _DIGITS)
 
 
 def reach(at: sp.Rational, sign: int) -> sp.Rational:
@@ -119,6 +126,25 @@ def least_share(most: sp.Rational) -> sp.Rational:
     return theorem.LEAST_SHARE.rewrite(sp.exp).subs(sp.exp(Y), grown)
 
 
+# x = log β beside the threshold: eˣ = 1/(1 + y) for an active mode, 1 + y for a collapsed one.
+_open = sp.Symbol("y", positive=True)
+_closed = sp.Symbol("y", nonnegative=True)
+
+
+def _at_unit_scale(expression: sp.Expr, branch: str) -> sp.Expr:
+    """An expression of one branch at λ = σ² = 1, in y."""
+    if branch == "active":  # λ = βσ² + g = 1
+        level = 1 / (1 + _open)
+        return sp.sympify(expression).subs({above: 1 - level, beta: level, s2: 1})
+    return sp.sympify(expression).subs({lam: 1, s2: 1}).subs(below, _closed)
+
+
+def _readout(branch: str) -> sp.Expr:
+    """The library's excess of an encoder gain on that branch, in y."""
+    level = 1 / (1 + _open) if branch == "active" else 1 + _closed
+    return settled(theorem.READOUT_EXCESS.subs(x, sp.log(level)))
+
+
 def _excess(argument: Argument) -> None:
     """Steps 1 and 2."""
     optimum = {e: modes.ENCODER_GAIN, c: modes.POSTERIOR_VARIANCE, d: modes.DECODER_GAIN}
@@ -139,6 +165,10 @@ def _excess(argument: Argument) -> None:
             sp.expand(sp.expand_log(other - best, force=True) - read - spread),
         )
         argument.nonnegative(f"{name}: the encoder's part is not negative", read)
+        argument.zero(
+            f"{name}, λ = σ² = 1: it is max(1, eˣ)/2 (e − g)², g = √ReLU(1 − eˣ)",
+            _at_unit_scale(read, name) - _readout(name),
+        )
     general = beta / 2 * (sp.exp(delta) - 1 - delta)
     argument.equal("λ = σ² = 1, β = eˣ", general.subs(scaled), theorem.POSTERIOR_EXCESS)
     argument.equal(
@@ -263,6 +293,7 @@ def prove() -> Proof:
             "tests/linvae/test_sigmoid_bound.py::test_the_bound_lies_below_every_fit_found",
             "tests/linvae/test_adversarial_sigmoid.py::test_no_product_found_costs_less_than_the_bound",
         ),
+        uses=("global_optimum",),
     )
 
 

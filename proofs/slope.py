@@ -139,6 +139,7 @@ def prove() -> Proof:
         optimisations=(
             "tests/linvae/test_adversarial_curve.py::test_every_tangent_touches_at_its_own_beta",
         ),
+        uses=("optimum",),
     )
 
 

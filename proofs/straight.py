@@ -65,6 +65,7 @@ def prove() -> Proof:
             "tests/proofs/test_calibrated.py::test_no_chord_leaves_the_interval_of_its_segment",
             "tests/proofs/test_calibrated.py::test_the_curve_is_the_minimum_over_the_variance",
         ),
+        uses=("calibrated",),
     )
 
 

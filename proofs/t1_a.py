@@ -128,6 +128,7 @@ def prove() -> Proof:
         optimisations=(
             "tests/linvae/test_adversarial_theorem.py::test_no_optimiser_beats_the_gated_network",
         ),
+        uses=("best_responses", "reduction"),
     )
 
 

@@ -28,7 +28,7 @@ import sympy as sp
 
 from linvae.symbolic import modes, theorem
 from linvae.symbolic.symbols import beta, c, d, s2, tau
-from proofs._gates import constant
+from proofs._gates import constant, layer_product, same
 from proofs._words import Alphabet
 from proofs.argument import Argument, Proof, run
 
@@ -130,16 +130,20 @@ def _gated(argument: Argument) -> None:
         modes.ENCODER_GIVEN_DECODER,
     )
     V, U, gains = (sp.IndexedBase(name, real=True) for name in "VUd")
-    summed, latent, feature = sp.symbols("m j a", integer=True, positive=True)
+    inner, latent, feature = sp.symbols("m b a", integer=True, positive=True)
+
+    def gain(of: sp.Expr, index: sp.Symbol) -> sp.Expr:
+        return of.subs(d, gains[index])
+
+    # VΓUᵀ is a double sum over the latents m and l, in which Γ[m, l] = γₘ δₘₗ.
+    dense = layer_product(
+        lambda j: V[latent, inner] * gain(modes.ENCODER_GIVEN_DECODER, inner) * same(inner, j),
+        lambda j: U[feature, j],
+    )
     argument.equal(
-        "entry (j, a) of the product is Σₘ V[j, m] d/(d² + τ) U[a, m], any n and k",
-        still
-        * V[latent, summed]
-        * theorem.PUBLISHED_ENCODER_GAIN.subs(d, gains[summed])
-        * U[feature, summed],
-        (V[latent, summed] * modes.ENCODER_GIVEN_DECODER * U[feature, summed]).subs(
-            d, gains[summed]
-        ),
+        "any n, k: term m of entry (b, a) of the gated layers' product is that of VΓUᵀ",
+        still * V[latent, inner] * gain(theorem.PUBLISHED_ENCODER_GAIN, inner) * U[feature, inner],
+        dense,
     )
     argument.zero("d = 0: the gain is 0", modes.ENCODER_GIVEN_DECODER.subs(d, 0))
     argument.equal(

@@ -15,7 +15,8 @@ I contains an open interval, called I again, on which the same m >= 1 modes are 
    π/|w|. Finitely many gates share a sector about β > 0, which is connected; sums and products of
    holomorphic functions are holomorphic.
 4. A quantity that no gauge can change. The joint optimum is unique up to order and signs of latents
-   (which may differ from one β to the next), bases inside ties, and E where S vanishes. Under all
+   (which may differ from one β to the next), bases inside ties, and E where S vanishes (claims
+   ``global`` for the levels, ``reduction`` for equality, ``best-response`` for E and C). Under all
    of these t(β) = tr E S Eᵀ and v(β) = tr C are what they are. At the optimum λe² = (λ − τ)/λ for
    an active mode and 0 for the others, c = τ/λ and 1: with Q = Σ_{i≤m} 1/λᵢ > 0,
 
@@ -205,6 +206,7 @@ def prove() -> Proof:
             "tests/linvae/test_adversarial_theorem.py::"
             "test_fitted_sigmoid_networks_never_reach_the_optimal_encoder",
         ),
+        uses=("best_responses", "reduction", "global_optimum"),
     )
 
 

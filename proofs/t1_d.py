@@ -143,6 +143,7 @@ def prove() -> Proof:
         optimisations=(
             "tests/linvae/test_adversarial_theorem.py::test_no_optimiser_beats_the_gated_network",
         ),
+        uses=("t1_a",),
     )
 
 

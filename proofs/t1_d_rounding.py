@@ -20,8 +20,13 @@ argument, x̂ what is computed, |x̂ − x| <= u.
 6. The response function rounds λ/σ² once: that is a shift of x by at most u₂ = η. So the arguments
    differ by at most u₁ + u₂ <= ½(1 + η)U, where U = 4η(1 + A + B + L) is the unit of the claim, and
    the gates by at most √½ √(1 + η) √U <= ¾√U; the variances by at most ½(1 + η)U.
-7. Evaluating g and multiplying by √λ costs a few η relative, at most Nη in units of √λ; what step 6
-   leaves, √U/4 >= √η/2, exceeds it as long as N <= 1/(2√η), that is 10⁷ at η = 2⁻⁵².
+7. What remains is evaluation. The network takes log ¾, expm1, a root for its constant gate, expm1
+   and a root for the other, the root of λ, its reciprocal, and four products; the response a
+   difference, two quotients, three roots and three products. (An error η of log ¾ changes ½ by at
+   most η: the factor of step 3 there is ½ log(4/3) · 3 < 1.) That is N = 20 roundings of at most η
+   each, relative: a product of N factors between 1 − η and 1 + η, which differs from 1 by at most
+   2Nη for η <= 2⁻¹⁴. A gain is at most √λ, so in units of √λ this is at most 2Nη <= √η/2 <= √U/4,
+   which is what step 6 leaves.
 """
 
 from __future__ import annotations
@@ -35,6 +40,14 @@ from proofs.argument import Argument, Proof, run
 __all__ = ["input_error", "prove"]
 
 STATEMENT = "The corrected gates are exact to rounding also at every critical β."
+# Roundings of a gain, each of at most η: of the network and of the response it is compared with.
+ROUNDINGS = {
+    "constant gate: logarithm, expm1, root": 3,
+    "gate: expm1, root": 2,
+    "root of λ, its reciprocal": 2,
+    "products: base, gates, layers": 4,
+    "response: difference, quotients, roots, products": 9,
+}
 eta = theorem.eta
 _t, _u, _z = (sp.Symbol(name, positive=True) for name in "tuz")
 _A, _B, _L = (sp.Symbol(name, nonnegative=True) for name in "ABL")
@@ -128,7 +141,36 @@ def _rounding(argument: Argument) -> None:
         sp.Rational(9, 16) - (1 + largest) / 2,
     )
     argument.nonnegative("√U/4 >= √η/2: U/16 − η/4 >= 0", sp.expand(unit / 16 - eta / 4))
-    argument.positive("1/(2√η) > 10⁷ at η = 2⁻⁵²", 1 / (2 * sp.sqrt(sp.Rational(1, 2**52))) - 10**7)
+    _evaluation(argument)
+
+
+def _evaluation(argument: Argument) -> None:
+    """Step 7."""
+    number = sum(ROUNDINGS.values())
+    half = sp.log(sp.Rational(4, 3))
+    relative = (theorem.GATE_CONDITION * -x).subs(x, -half)
+    argument.equal("½ at log ¾: an error η there counts 3/2 log(4/3) η", relative, 3 * half / 2)
+    argument.positive("which is less than η: e² > (4/3)³", _least_exp(2) - sp.Rational(4, 3) ** 3)
+    h = sp.Symbol("h", nonnegative=True)  # η = 2⁻¹⁴/(1 + h): every η <= 2⁻¹⁴
+    for name, off in (
+        ("(1 + η)^N − 1", (1 + eta) ** number - 1),
+        ("1 − (1 − η)^N", 1 - (1 - eta) ** number),
+    ):
+        slack = sp.Poly(2 * number * eta - off, eta)
+        terms = (a / 2 ** (14 * i) * (1 + h) ** (number - i) for (i,), a in slack.terms())
+        coefficients = sp.Poly(sum(terms), h).coeffs()
+        argument.true(
+            f"N = {number}, η <= 2⁻¹⁴: {name} <= 2Nη, whose slack times (1 + h)^N is a polynomial "
+            "in h without negative coefficients",
+            all(bool(value >= 0) for value in coefficients),
+        )
+    root = sp.sqrt(sp.Rational(1, 2**14))
+    argument.nonnegative("2Nη <= √η/2, as 4N√η <= 1 for η <= 2⁻¹⁴", 1 - 4 * number * root)
+
+
+def _least_exp(power: int) -> sp.Rational:
+    """Lower bound of e^power: the first terms of its series, all positive."""
+    return sum(sp.Rational(power**n, sp.factorial(n)) for n in range(4))
 
 
 def prove() -> Proof:
@@ -152,6 +194,7 @@ def prove() -> Proof:
             "tests/linvae/test_adversarial_theorem.py::"
             "test_no_threshold_found_breaks_the_rounding_bound",
         ),
+        uses=("t1_d",),
     )
 
 

@@ -131,6 +131,7 @@ def prove() -> Proof:
             "tests/linvae/test_adversarial_theorem.py::"
             "test_no_optimiser_beats_the_best_decoder_of_a_fixed_encoder",
         ),
+        uses=("t1_b",),
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from linvae.errors import InputError
+from linvae.errors import MissingPackageError
 
 __all__ = ["Ball", "MissingPackageError", "above", "ball", "below", "flint", "span", "working"]
 
@@ -17,10 +17,6 @@ Ball: TypeAlias = Any
 
 # Far more than the 53 bits of the parameters, so that a ball is as wide as its box makes it.
 _BITS = 160
-
-
-class MissingPackageError(InputError, ImportError):
-    """An optional package that is not installed; the message says which extra brings it."""
 
 
 def flint() -> Any:

@@ -13,12 +13,25 @@ For another mode multiply β and every excess by its critical β.
 from __future__ import annotations
 
 import math
+from typing import Any
+
+from linvae._validation import as_positive_number, fail
 
 from ._balls import Ball, ball
 
-__all__ = ["in_range", "level", "reach", "target"]
+__all__ = ["as_excess", "in_range", "level", "reach", "target"]
 
 _LOW, _HIGH = 0.01, 10.0
+_LARGEST = 10.0  # far above what any gate has to cost; e^reach still has a float64
+
+
+def as_excess(value: Any) -> float:
+    """Return an ε to certify, a number in (0, 10]."""
+    remedy = "pass the ε to certify, such as 2e-3; one gate can do with 6e-3"
+    excess = as_positive_number("excess", value, remedy)
+    if excess > _LARGEST:
+        fail("excess", excess, f"an ε of at most {_LARGEST:g} nats", remedy)
+    return excess
 
 
 def in_range(x: float) -> bool:

@@ -14,7 +14,7 @@ from linvae._validation import FloatArray, fail
 from linvae.hypernetwork import GatedLayer, Hypernetwork
 from linvae.spectrum import Spectrum
 
-from ._balls import Ball, ball
+from ._balls import Ball, ball, flint
 
 __all__ = ["Direction", "Gate", "Mode", "gate_at", "gate_over", "read_modes"]
 
@@ -41,6 +41,8 @@ class Direction:
     gate : Gate
     own, cross, target : Ball
         Inner products p·p, p·u and u·u.
+    overlaps : tuple of Ball
+        Inner products of p with the stored eigenvectors of all modes that have variance.
     error : Ball
         ‖p − u‖; of a mode without variance, whose target is 0, ‖p‖.
     """
@@ -50,6 +52,7 @@ class Direction:
     cross: Ball
     target: Ball
     error: Ball
+    overlaps: tuple[Ball, ...]
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,15 @@ def _constants(layer: GatedLayer, name: str) -> list[Ball]:
     return [values[bias] for bias in layer.b_hyper.tolist()]
 
 
-def _direction(gate: Gate, vector: list[Ball], target: FloatArray, alive: bool) -> Direction:
+def _stored(vectors: FloatArray) -> Any:
+    """Columns as a matrix of balls; None when there are none."""
+    rows = [[ball(entry) for entry in row] for row in vectors.tolist()]
+    return flint().arb_mat(rows) if vectors.size else None
+
+
+def _direction(
+    gate: Gate, vector: list[Ball], target: FloatArray, alive: bool, stored: Any
+) -> Direction:
     """Inner products of the constant vector p with the stored eigenvector u."""
     u = [ball(entry) for entry in target.tolist()]
     own = sum((a * a for a in vector), ball(0))
@@ -120,21 +131,23 @@ def _direction(gate: Gate, vector: list[Ball], target: FloatArray, alive: bool) 
     distance = sum(((a - b) * (a - b) for a, b in zip(vector, u, strict=True)), ball(0))
     squared = distance if alive else own
     error = squared.upper().sqrt() if squared.upper() > 0 else ball(0)
-    return Direction(gate, own, cross, sum((b * b for b in u), ball(0)), error)
+    overlaps = () if stored is None else tuple((flint().arb_mat([vector]) * stored).entries())
+    return Direction(gate, own, cross, sum((b * b for b in u), ball(0)), error, overlaps)
 
 
 def _check_form(hyper: Any, spectrum: Spectrum, latent_dim: int) -> None:
     """Refuse networks whose layers are not those of Hypernetwork.exact."""
     if not isinstance(hyper, Hypernetwork):
         fail("hypernetwork", type(hyper).__name__, "a Hypernetwork", "build one with .exact")
-    diagonal = [layer.is_diagonal for pair in (hyper.encoder, hyper.decoder) for layer in pair]
-    form = (diagonal, hyper.encoder[1].base.shape, hyper.decoder[1].base.shape)
-    n = spectrum.n_features
-    if form != ([True, False, True, False], (latent_dim, n), (n, latent_dim)):
+    n, k = spectrum.n_features, latent_dim
+    pairs = (hyper.encoder, hyper.posterior, hyper.decoder)
+    form = [tuple(layer.base.shape for layer in pair) for pair in pairs]
+    if form != [((n,), (k, n)), ((k,), (k,)), ((k,), (n, k))]:
         fail(
             "hypernetwork",
-            f"encoder {hyper.encoder[1].base.shape}, decoder {hyper.decoder[1].base.shape}",
-            f"diagonal first layers, then ({latent_dim}, {n}) and ({n}, {latent_dim})",
+            f"encoder {form[0]}, posterior {form[1]}, decoder {form[2]}",
+            f"encoder (({n},), ({k}, {n})), posterior (({k},), ({k},)), "
+            f"decoder (({k},), ({n}, {k}))",
             "certify a hypernetwork of the form of Hypernetwork.exact",
         )
 
@@ -161,6 +174,7 @@ def read_modes(
         )
     ]
     write_gates = _constants(write_last, "decoder's second layer")
+    stored = _stored(vectors[:, spectrum.leading_eigenvalues(latent_dim) > 0])
     log_noise = ball(noise_variance).log()
     modes = []
     for i, value in enumerate(values):
@@ -179,8 +193,8 @@ def read_modes(
             Mode(
                 ball(value).log() - log_noise if alive else None,
                 ball(value),
-                _direction(_gate(read, i, hyper), reader, vectors[:, i], alive),
-                _direction(_gate(write, i, hyper), writer, vectors[:, i], alive),
+                _direction(_gate(read, i, hyper), reader, vectors[:, i], alive, stored),
+                _direction(_gate(write, i, hyper), writer, vectors[:, i], alive, stored),
                 (_gate(first, i, hyper), _gate(second, i, hyper)),
                 ball(first.base[i]) * ball(second.base[i]),
             )

@@ -22,7 +22,8 @@ from ._balls import above, ball, below, working
 from ._cover import Cover, merged
 from ._modes import Mode, read_modes
 from .gates import cover_direction, cover_variance
-from .identities import frontier_certificates, optimum_certificates, orthonormality
+from .identities import frontier_certificates, orthonormality
+from .optimum import optimum_certificates
 from .points import point_certificates
 from .sigmoid_five_points import sigmoid_cost
 from .sigmoid_one_gate import sigmoid_gate_bound
@@ -96,8 +97,9 @@ def certify(
     Eigenvalues, eigenvectors, σ² and the hypernetwork's parameters are the float64 numbers that are
     stored, taken as exact; gates and responses are real functions of β, enclosed in balls. The
     rounding of a float64 *call* is not part of these bounds; the two certificates ``points.*``
-    bound it, at sampled β only. What speaks of gains along one eigenvector takes the eigenvectors
-    for orthonormal; the certificate ``vectors`` says how far they are from that.
+    bound it, at sampled β only. ``optimum.*`` speak of the hypernetwork's whole matrices, and of
+    data whose covariance has the stored eigenvalues and the orthonormal eigenvectors nearest to
+    the stored ones; the certificate ``vectors`` says how far these are from orthonormal.
 
     Parameters
     ----------
@@ -114,7 +116,7 @@ def certify(
         a gate's bias shows as √δ.
     fine_radius : float
         Asked of everything else: of decoder and encoder away from critical β's, of the variances,
-        of what the gains achieve, of the frontier's tables and of the eigenvectors.
+        of what the hypernetwork achieves, of the frontier's tables and of the eigenvectors.
     margin : float
         What counts as away: |log β − log βᵢ| >= margin.
     hypernetwork : Hypernetwork, optional
@@ -157,9 +159,9 @@ def certify(
         for certificate in _gate_certificates(modes, interval, radius, fine_radius, margin):
             keep(certificate)
         for certificate in (
-            *optimum_certificates(modes, spectrum, interval, fine_radius),
+            *optimum_certificates(network, modes, spectrum, variance, interval, fine_radius),
             *frontier_certificates(spectrum, k, variance, fine_radius),
-            orthonormality(spectrum.leading_eigenvectors(k), fine_radius),
+            orthonormality(spectrum.eigenvectors[:, :k], fine_radius),
         ):
             keep(certificate)
         betas = np.geomspace(low, high, 5)

@@ -1,15 +1,4 @@
-r"""Certified identities of the optimum and of the frontier, over all β of a range.
-
-What the hypernetwork's gains achieve is compared with reverse water-filling. Along one eigenvector,
-with γ = min(1, eʸ) and h = 1 − γ, write the network's gains as :math:`d^2 = \lambda(h+\eta_d)`,
-:math:`\lambda e^2 = h + \eta_e`, :math:`de = h + \eta`, :math:`c = \gamma + \eta_c`. Then
-
-.. math:: \frac{\lambda(1-de)^2 + d^2c}{\lambda} - \gamma
-          = -2\gamma\eta + \eta^2 + h\eta_c + \gamma\eta_d + \eta_d\eta_c,
-
-and likewise for the rate: nothing is left that cancels. The gains are relative to orthonormal
-eigenvectors; how far the stored ones are from that is a certificate of its own.
-"""
+"""Certified identities of the frontier's tables, over all β > 0, and of the stored eigenvectors."""
 
 from __future__ import annotations
 
@@ -20,133 +9,15 @@ from linvae._validation import FloatArray, fail
 from linvae.frontier import Frontier
 from linvae.spectrum import Spectrum
 
-from ._balls import Ball, above, ball, flint, span
-from ._modes import Direction, Mode
-from .gates import log_variance_ratio, square_difference
+from ._balls import Ball, above, ball, flint
 from .types import Certificate, bounded
 
-__all__ = ["frontier_certificates", "optimum_certificates", "orthonormality"]
-
-
-@dataclass(frozen=True)
-class _Parts:
-    """Largest differences of one mode: bounds over a range of β, relative to the mode's scale."""
-
-    error: Ball  # of the squared error, over λ
-    rate: Ball  # nats
-    second_moment: Ball  # of the aggregated posterior
-    objective: Ball  # over the mode's critical β, nats
-
-
-def _ball_of(size: Ball) -> Ball:
-    top = size.abs_upper()
-    return (-top).union(top)
-
-
-def _unknown() -> Ball:
-    """A ball about which nothing is known: it spoils every bound that it enters."""
-    return flint().arb("nan")
-
-
-def _gain_square(direction: Direction, threshold: Ball, log_beta: Ball, h: Ball) -> Ball:
-    """Ball around (squared gain along u in units of λ) − h."""
-    if direction.gate.kind != "sqrt_relu":
-        return _unknown()
-    along = direction.cross / direction.target
-    difference = _ball_of(square_difference(direction.gate, threshold, log_beta)[0])
-    return (along * along - 1) * (h + difference) + difference
-
-
-def _living(mode: Mode, log_beta: Ball) -> _Parts:
-    if not mode.encoder.cross * mode.decoder.cross > 0:  # d e must be positive
-        return _Parts(*[_unknown()] * 4)
-    y = (log_beta - mode.threshold).min(ball(0))
-    gamma = y.upper().exp().union(ball(0))
-    h = (1 - y.lower().exp()).union(ball(0))
-    eta_d = _gain_square(mode.decoder, mode.threshold, log_beta, h)
-    eta_e = _gain_square(mode.encoder, mode.threshold, log_beta, h)
-    # √((h + η_d)(h + η_e)) lies between h + η_d and h + η_e.
-    eta = eta_d.union(eta_e)
-    ratio = log_variance_ratio(mode, log_beta)
-    eta_c = gamma * ratio.expm1()
-    error = -2 * gamma * eta + eta * eta + h * eta_c + gamma * eta_d + eta_d * eta_c
-    rate = (eta_c + eta_e - ratio) / 2
-    weight = (log_beta - mode.threshold).upper().exp().union(ball(0))
-    found = (error, rate, eta_e + eta_c, error / 2 + weight * rate)
-    return _Parts(*(part.abs_upper() for part in found))
-
-
-def _dead(mode: Mode, log_beta: Ball) -> _Parts:
-    """A mode without variance: its decoder and encoder must vanish and c be 1, exactly."""
-    silent = mode.decoder.own.is_zero() and mode.encoder.own.is_zero()
-    exact = silent and log_variance_ratio(mode, log_beta).is_zero()
-    return _Parts(*[ball(0) if exact else _unknown()] * 4)
-
-
-def _mode_parts(mode: Mode, interval: tuple[float, float]) -> _Parts:
-    """Bounds over the interval, found below and above the threshold apart."""
-    low, high = interval
-    if mode.threshold is None:
-        return _dead(mode, span(low, high))
-    # Just above, so that the gates are closed there too.
-    split = min(max(above(mode.threshold) + 1e-12, low), high)
-    left = _living(mode, span(low, split))
-    right = _living(mode, span(split, high))
-    return _Parts(*(a.max(b) for a, b in zip(_values(left), _values(right), strict=True)))
-
-
-def _values(parts: _Parts) -> tuple[Ball, Ball, Ball, Ball]:
-    return parts.error, parts.rate, parts.second_moment, parts.objective
-
-
-def optimum_certificates(
-    modes: list[Mode], spectrum: Spectrum, interval: tuple[float, float], radius: float
-) -> list[Certificate]:
-    """What the hypernetwork achieves against reverse water-filling, for all β of an interval.
-
-    Parameters
-    ----------
-    modes : list of Mode
-    spectrum : Spectrum
-    interval : (low, high)
-        Of log β.
-    radius : float
-    """
-    parts = [_mode_parts(mode, interval) for mode in modes]
-    alive = modes[0].threshold is not None
-    # A mode without variance has no scale of its own; its parts are 0, or nothing is certified.
-    sizes = [mode.value if mode.threshold is not None else ball(1) for mode in modes]
-    pairs, zero = list(zip(sizes, parts, strict=True)), ball(0)
-    total = ball(spectrum.total_variance) if alive else ball(1)
-    error = sum((size * part.error for size, part in pairs), zero) / total
-    rate = sum((part.rate for part in parts), zero)
-    objective = sum((size * part.objective for size, part in pairs), zero) / sizes[0]
-    moment = max(above(part.second_moment) for part in parts)
-    kinds = (
-        (
-            "optimum.squared_error",
-            "|ε − (Σ min(λᵢ, τ) + tail)| of the hypernetwork's gains, over tr S",
-            above(error),
-        ),
-        ("optimum.rate", "|ℛ − Σ ½ log⁺(λᵢ/τ)| of the hypernetwork's gains, nats", above(rate)),
-        (
-            "optimum.objective",
-            "|L_β − closed form| of the hypernetwork's gains, nats per unit of the largest "
-            "critical β",
-            above(objective),
-        ),
-        (
-            "optimum.aggregated_posterior",
-            "largest |λᵢeᵢ² + cᵢ − 1| of the hypernetwork's gains",
-            moment,
-        ),
-    )
-    return [bounded(*kind, radius, boxes=len(modes)) for kind in kinds]
+__all__ = ["frontier_certificates", "orthonormality"]
 
 
 def orthonormality(vectors: FloatArray, radius: float) -> Certificate:
-    """Largest entry of |UᵀU − I| of the stored eigenvectors; columns of zeros are left out."""
-    columns = [column for column in vectors.T.tolist() if any(column)]
+    """Largest entry of |UᵀU − I| of the stored eigenvectors."""
+    columns = vectors.T.tolist()
     statement = "largest entry of |UᵀU − I| of the stored eigenvectors"
     if not columns:
         return bounded("vectors", statement, 0.0, radius, boxes=0, note="no direction is held")
@@ -193,7 +64,7 @@ def _segment_errors(
     """Bounds of |ℛ table − sum| and |ε table − sum| on one segment."""
     m = segment.active
     on, off = values[:m], values[m:]
-    rate = ball(0)
+    rate = segment.rate.abs_upper()  # no active mode, no rate
     if m:
         logs = [(v / variance).log() for v in on]
         table = segment.rate + ball(m) / 2 * segment.high.log()

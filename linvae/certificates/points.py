@@ -59,6 +59,21 @@ def _model_error(model: LinearVAE, modes: list[Mode], vectors: list[list[Ball]],
     return worst
 
 
+def _constant_error(
+    batch: LinearVAE, modes: list[Mode], mean: FloatArray, noise_variance: float
+) -> float:
+    """Largest difference of σ², relative, of the offsets over √λ₁, and of the latent offset."""
+    variance = ball(noise_variance)
+    scale = ball(1) if modes[0].threshold is None else 1 / modes[0].value.sqrt()
+    centre = [ball(entry) for entry in mean.tolist()]
+    errors = [(ball(v) / variance - 1).abs_upper() for v in np.unique(batch.noise_variance)]
+    for offset in (batch.encoder_offset, batch.decoder_offset):
+        rows = np.unique(offset, axis=0).tolist()
+        errors += [_row_error(row, scale, scale, centre) for row in rows]
+    errors += [abs(ball(v)) for v in np.unique(batch.latent_offset)]
+    return max(above(error) for error in errors)
+
+
 def point_certificates(
     network: Hypernetwork,
     modes: list[Mode],
@@ -88,10 +103,12 @@ def point_certificates(
     best = response(spectrum, sample, latent_dim=k, noise_variance=noise_variance)
     for name, batch in (("hypernetwork", network(sample)), ("response", best)):
         worst = max(_model_error(batch[i], modes, vectors, at) for i, at in enumerate(logs))
+        worst = max(worst, _constant_error(batch, modes, spectrum.mean, noise_variance))
         yield bounded(
             f"points.{name}",
             f"largest difference of the float64 numbers that the {name} returns from the exact "
-            f"response, in the units of gates.*, at {sample.size} sampled β only",
+            f"response, in the units of gates.*, 1/σ² and 1/√λ₁ (offsets), at "
+            f"{sample.size} sampled β only",
             worst,
             radius,
             boxes=sample.size,

@@ -45,11 +45,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations, pairwise
 
-from linvae._validation import as_positive_number, check_count
+from linvae._validation import check_count
 
 from ._balls import Ball, above, ball, below, span, working
 from ._cover import Box, Coverage, prove_everywhere
-from ._excess import in_range, reach, target
+from ._excess import as_excess, in_range, reach, target
 from .types import Certificate, CertificateStatus
 
 __all__ = ["Functional", "any_number_of_gates", "sigmoid_cost"]
@@ -227,6 +227,11 @@ def any_number_of_gates(excess: float, max_boxes: int) -> tuple[bool, Coverage]:
 
 
 @lru_cache(maxsize=8)
+def _remembered(excess: float, max_boxes: int) -> tuple[bool, Coverage]:
+    """Outcome of the proof, for arguments that have been checked."""
+    return any_number_of_gates(excess, max_boxes)
+
+
 def sigmoid_cost(*, excess: float = _EXCESS, max_boxes: int = 200_000) -> Certificate:
     r"""Certify what any product of sigmoid gates costs at least, however many there are.
 
@@ -241,7 +246,7 @@ def sigmoid_cost(*, excess: float = _EXCESS, max_boxes: int = 200_000) -> Certif
     Parameters
     ----------
     excess : float
-        The ε to certify.
+        The ε to certify, at most 10.
     max_boxes : int
         Boxes after which to give up.
 
@@ -253,7 +258,7 @@ def sigmoid_cost(*, excess: float = _EXCESS, max_boxes: int = 200_000) -> Certif
     Raises
     ------
     InputError
-        ε not positive, max_boxes not an integer >= 1.
+        ε outside (0, 10], max_boxes not an integer >= 1.
     MissingPackageError
         python-flint is not installed.
 
@@ -261,9 +266,9 @@ def sigmoid_cost(*, excess: float = _EXCESS, max_boxes: int = 200_000) -> Certif
     -----
     The proof is in the docstring of :mod:`linvae.certificates.sigmoid_five_points`.
     """
-    asked = as_positive_number("excess", excess, "pass the ε to certify, such as 2e-3")
-    check_count("max_boxes", max_boxes, 1, None, "allow at least one box")
-    done, cover = any_number_of_gates(asked, max_boxes)
+    asked = as_excess(excess)
+    most = check_count("max_boxes", max_boxes, 1, None, "allow at least one box")
+    done, cover = _remembered(asked, most)
     status: CertificateStatus = "certified" if done else "not certified"
     return Certificate(
         "sigmoid.any_gates",

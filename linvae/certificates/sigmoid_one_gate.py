@@ -22,18 +22,20 @@ So every one of all real (B, w, b) has an excess above ε somewhere.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
-from linvae._validation import as_positive_number, check_count
+from linvae._validation import check_count
 
 from ._balls import Ball, ball, working
 from ._cover import Box, Coverage, prove_everywhere
-from ._excess import in_range, reach, target
+from ._excess import as_excess, in_range, reach, target
 from .sigmoid_five_points import sigmoid_cost
 from .types import Certificate, CertificateStatus
 
 __all__ = ["sigmoid_gate_bound"]
 
 _EXCESS = 5.58e-3  # what is certified unless another ε is asked for
+_MAX_BOXES = 400_000
 _STEEPEST = 6.0
 # Where the best single gate is worst, its surroundings, and the ends of the range.
 _POINTS = (2.3, -3.78, -0.91, -4.6, -3.5, -2.5, -1.5, -0.5, 0.75)
@@ -109,8 +111,13 @@ def _one_gate(excess: float, max_boxes: int) -> Certificate:
 
 
 @lru_cache(maxsize=8)
+def _remembered(excess: float, max_boxes: int) -> Certificate:
+    """Certificate of arguments that have been checked."""
+    return _one_gate(excess, max_boxes)
+
+
 def sigmoid_gate_bound(
-    *, gates: int = 1, excess: float | None = None, max_boxes: int = 400_000
+    *, gates: int = 1, excess: float | None = None, max_boxes: int | None = None
 ) -> Certificate:
     r"""Certify what a product of sigmoid gates costs at least, over all its real parameters.
 
@@ -125,9 +132,9 @@ def sigmoid_gate_bound(
     gates : int
         1, or more; the bound for more than one gate holds for any number of them.
     excess : float, optional
-        The ε to certify; 5.5e-3 for one gate, that of :func:`sigmoid_cost` for more.
-    max_boxes : int
-        Boxes after which to give up.
+        The ε to certify, at most 10; 5.58e-3 for one gate, that of :func:`sigmoid_cost` for more.
+    max_boxes : int, optional
+        Boxes after which to give up; 400 000 for one gate, those of :func:`sigmoid_cost` for more.
 
     Returns
     -------
@@ -137,15 +144,17 @@ def sigmoid_gate_bound(
     Raises
     ------
     InputError
-        gates or max_boxes not integers >= 1, or ε not positive.
+        gates or max_boxes not integers >= 1, or ε outside (0, 10].
     MissingPackageError
         python-flint is not installed.
     """
-    check_count("gates", gates, 1, None, "1 for a single gate, 2 for any larger number")
-    check_count("max_boxes", max_boxes, 1, None, "allow at least one box")
-    if gates > 1:
-        return sigmoid_cost() if excess is None else sigmoid_cost(excess=excess)
-    asked = as_positive_number(
-        "excess", _EXCESS if excess is None else excess, "pass the ε to certify, such as 5e-3"
+    count = check_count("gates", gates, 1, None, "1 for a single gate, 2 for any larger number")
+    given = {"excess": excess, "max_boxes": max_boxes}
+    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if count > 1:
+        return sigmoid_cost(**options)
+    most = options.get("max_boxes", _MAX_BOXES)
+    return _remembered(
+        as_excess(options.get("excess", _EXCESS)),
+        check_count("max_boxes", most, 1, None, "allow at least one box"),
     )
-    return _one_gate(asked, max_boxes)

@@ -109,6 +109,10 @@ def escape_rate(
     ------
     InputError
         Not positive and finite, an unknown flow, or a rate beyond the float64 range.
+
+    Notes
+    -----
+    Source: derived in ``proofs/saddle_escape.py``.
     """
     check_flow(flow)
     values, weight, variance, above = _mode(eigenvalue, beta, noise_variance)
@@ -142,10 +146,15 @@ def escape_direction(eigenvalue: Any, beta: Any, *, noise_variance: Any) -> Floa
     ------
     InputError
         As :func:`escape_rate`.
+
+    Notes
+    -----
+    Source: derived in ``proofs/saddle_escape.py``.
     """
     values, _, variance, _ = _mode(eigenvalue, beta, noise_variance)
     rate = escape_rate(eigenvalue, beta, noise_variance=noise_variance)
     direction = np.stack([1 + variance * rate, values], axis=-1)
+    direction = direction / direction.max(axis=-1, keepdims=True)
     return np.asarray(direction / np.hypot(*np.moveaxis(direction, -1, 0))[..., None])
 
 
@@ -186,7 +195,12 @@ def escape_time(
     Raises
     ------
     InputError
-        Not positive and finite, or a start beyond the share of the optimum.
+        Not positive and finite, a start beyond the share of the optimum, or a time beyond the
+        float64 range.
+
+    Notes
+    -----
+    Source: derived in ``proofs/saddle_escape.py``.
     """
     check_flow(flow)
     if not 0 < as_positive_number("share", share, "pass 0.5 for half of the optimum") < 1:
@@ -196,17 +210,26 @@ def escape_time(
     check_broadcast(start=gain, eigenvalue=values)
     alive = above > 0
     end = share * np.sqrt(np.where(alive, above, np.inf))
+    gain, end = np.broadcast_arrays(gain, end)
     if (gain >= end).any():
-        fail("start", gain.max(), "a start below share · √(λ − τ)", "pass a smaller one")
-    if flow == "joint":
-        rate = escape_rate(eigenvalue, beta, noise_variance=noise_variance)
-        time = np.log(end / gain) / np.where(alive, rate, 1.0)
-        return np.asarray(np.where(alive, time, np.inf))
-    best, level = np.where(alive, above, 1.0), weight * variance
-    first, last = gain**2, np.where(alive, share**2 * above, 1.0)
-    left = np.log((1 - share**2) / np.where(alive, 1 - first / best, 1.0))
-    time = first - last + (level**2 * np.log(last / first) - values**2 * left) / best
-    return np.asarray(np.where(alive, time / (2 * weight), np.inf))
+        late = gain[gain >= end].flat[0]
+        fail("start", late, "a start below share · √(λ − τ)", "pass a smaller one")
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        grown = end / gain
+        grown = np.where(np.isinf(grown), np.log(end) - np.log(gain), np.log(grown))
+        if flow == "joint":
+            rate = escape_rate(eigenvalue, beta, noise_variance=noise_variance)
+            time = grown / np.where(alive, rate, 1.0)
+        else:
+            best, level = np.where(alive, above, 1.0), weight * variance
+            first, last = gain**2, np.where(alive, share**2 * above, 1.0)
+            left = np.log((1 - share**2) / np.where(alive, 1 - first / best, 1.0))
+            # Products in an order that keeps them within the float64 range.
+            parts = level / best * level * 2 * grown - values / best * values * left
+            time = first - last + parts
+            time = time / (2 * weight)
+    check_representable("eigenvalue, beta, start", np.where(alive, time, 0.0), _RESCALE)
+    return np.asarray(np.where(alive, time, np.inf))
 
 
 def convergence_rate(
@@ -245,6 +268,10 @@ def convergence_rate(
     ------
     InputError
         Not positive and finite, an unknown flow, or a rate beyond the float64 range.
+
+    Notes
+    -----
+    Source: derived in ``proofs/saddle_escape.py``.
     """
     check_flow(flow)
     if posterior not in ("log", "variance"):
@@ -283,7 +310,11 @@ def tracking_lag(
     Raises
     ------
     InputError
-        Not positive and finite, or a mode that is not active.
+        Not positive and finite, a mode that is not active, or a lag beyond the float64 range.
+
+    Notes
+    -----
+    Source: derived in ``proofs/annealing.py``.
     """
     check_flow(flow)
     rise = as_array("speed", speed).astype(np.float64)
@@ -291,12 +322,17 @@ def tracking_lag(
     values, weight, variance, above = _mode(eigenvalue, beta, noise_variance)
     check_broadcast(speed=rise, eigenvalue=values)
     if not (above > 0).all():
-        fail("beta", weight.max(), "β below the critical λ/σ²", "a collapsed mode has no lag")
-    level = weight * variance
-    bracket = values**2
-    if flow == "joint":
-        bracket = bracket + (level - above) / values + 4 * values * above / level
-    return np.asarray(rise * variance**2 * bracket / (4 * level * above**1.5))
+        dead = (entry[~(above > 0)].flat[0] for entry in (weight, values))
+        got = "{:g} for the eigenvalue {:g}".format(*dead)
+        fail("beta", got, "β below the critical λ/σ²", "a collapsed mode has no lag")
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        level = weight * variance
+        bracket = values**2
+        if flow == "joint":
+            bracket = bracket + (level - above) / values + 4 * values * above / level
+        lag = rise * variance**2 * bracket / (4 * level * above**1.5)
+    check_representable("eigenvalue, beta, speed", lag, _RESCALE)
+    return np.asarray(lag)
 
 
 def rotation_excess(
@@ -328,14 +364,22 @@ def rotation_excess(
     Raises
     ------
     InputError
-        Not positive and finite.
+        Not positive and finite, or an excess beyond the float64 range.
+
+    Notes
+    -----
+    Source: derived in ``proofs/alignment.py``.
     """
     turn = as_array("angle", angle).astype(np.float64)
     check_finite("angle", turn)
     one, weight, variance, _ = _mode(first, beta, noise_variance)
     two = as_positive("second", second, "pass the variance of the data along the other mode")
     check_broadcast(first=one, second=two, angle=turn)
-    level = weight * variance
-    one, two = np.maximum(one, level), np.maximum(two, level)
-    ratio = (one - two) / np.sqrt(one) / np.sqrt(two)
-    return np.asarray(weight / 2 * np.log1p((ratio * np.sin(2 * turn) / 2) ** 2))
+    with np.errstate(over="ignore", invalid="ignore"):
+        level = weight * variance
+        one, two = np.maximum(one, level), np.maximum(two, level)
+        ratio = (one - two) / np.sqrt(one) / np.sqrt(two)
+        # sin 2θ / 2, of angles whose double overflows, too
+        excess = weight / 2 * np.log1p((ratio * np.sin(turn) * np.cos(turn)) ** 2)
+    check_representable("first, second, beta, noise_variance", excess, _RESCALE)
+    return np.asarray(excess)

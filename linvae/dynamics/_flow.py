@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 import numpy as np
 
@@ -21,6 +19,7 @@ from linvae.errors import InputTypeError
 from linvae.spectrum import Spectrum
 
 from ._schedules import BetaSchedule, cyclical, linear_warmup, pieces
+from ._solver import Field, check_times, check_tolerance, integrate
 
 __all__ = [
     "BetaSchedule",
@@ -31,9 +30,6 @@ __all__ = [
     "mode_flow",
     "model_flow",
 ]
-
-# state, β -> its derivative in time
-_Field = Callable[[FloatArray, float], FloatArray]
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,57 +83,6 @@ class ModelTrajectory(Sealed):
     objective: FloatArray
 
 
-def _times(times: Any) -> FloatArray:
-    grid = as_vector("times", times)
-    if grid.size < 2 or not (np.diff(grid) > 0).all():
-        fail("times", f"{grid.size} times", "at least two, rising", "pass np.linspace(0, end, T)")
-    return grid
-
-
-def _integrate(
-    field: _Field, start: FloatArray, schedule: Any, times: FloatArray, tolerance: float
-) -> FloatArray:
-    """States at the given times, shape (T, size): one run of the solver per smooth piece of β."""
-    from scipy.integrate import solve_ivp
-
-    # Starts near a saddle are small, and their growth is what matters.
-    small = max(np.abs(start[start != 0]).min(initial=1.0), 1e-100)
-    states, state = [start[None]], start
-    for begin, end, beta in pieces(schedule, float(times[0]), float(times[-1])):
-        inside = times[(times > begin) & (times <= end)]
-        asked = np.unique(np.append(inside, end))
-        with np.errstate(over="ignore", invalid="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what the solver warns of is raised below
-            found = solve_ivp(
-                lambda t, y, beta=beta: _finite(field(y, beta(t)), t),
-                (begin, end),
-                state,
-                method="LSODA",
-                t_eval=asked,
-                rtol=tolerance,
-                atol=tolerance * small,
-            )
-        if not found.success:
-            _stuck(found.t[-1] if found.t.size else begin, found.message)
-        state = found.y[:, -1]
-        states.append(found.y.T[: inside.size])
-    return np.concatenate(states)
-
-
-def _finite(velocity: FloatArray, time: float) -> FloatArray:
-    """The velocity; the solver would go on for ever with one that is not finite."""
-    if not np.isfinite(velocity).all():
-        _stuck(time, "the gradient is beyond the float64 range")
-    return velocity
-
-
-def _stuck(time: float, why: str) -> NoReturn:
-    raise RuntimeError(
-        f"gradient flow: got stuck at time {time:g} ({why}); expected to reach the last time; "
-        "start nearer to the optimum, or rescale the data"
-    )
-
-
 def mode_flow(
     eigenvalue: Any,
     beta: Any,
@@ -163,7 +108,8 @@ def mode_flow(
         β >= 0 as a function of time: a number, a schedule, a smooth function of one time, or
         (times, betas) between which β is linear. With "decoder" it must stay positive.
     start : (e, c, d), or d
-        Gains and posterior variance at the first time; the decoder gain alone for "decoder".
+        Gains and posterior variance at the first time; the decoder gain alone for "decoder". Each
+        of e, log c, d is 0 or at least 1e-100 in size.
     times : array (T,)
         Rising; the first is the start.
     noise_variance : float
@@ -173,7 +119,8 @@ def mode_flow(
     posterior : {"log", "variance"}
         Whether log c or c flows.
     tolerance : float
-        Relative error per step of the solver; absolute relative to the smallest start.
+        In [1e-13, 1): relative error per step of the solver; absolute relative to the smallest
+        start.
 
     Returns
     -------
@@ -183,8 +130,12 @@ def mode_flow(
     ------
     InputError
         A bad number, times that do not rise, β negative, or an unknown flow.
-    RuntimeError
-        The solver did not reach the last time.
+    FlowError
+        The solver did not reach the last time, or not within 5e4 evaluations of the gradient.
+
+    Notes
+    -----
+    The flow of an annealed mode is derived in ``proofs/annealing.py``; the integration is LSODA's.
 
     Examples
     --------
@@ -194,14 +145,14 @@ def mode_flow(
     """
     value = as_positive_number("eigenvalue", eigenvalue, "pass the variance along the mode")
     variance = as_positive_number("noise_variance", noise_variance, "pass the decoder's σ²")
-    accuracy = as_positive_number("tolerance", tolerance, "pass 1e-10")
+    accuracy = check_tolerance(tolerance)
     for name, given, allowed in (
         ("flow", flow, ("joint", "decoder")),
         ("posterior", posterior, ("log", "variance")),
     ):
         if given not in allowed:
             fail(name, repr(given), f"one of {', '.join(allowed)}", "say what flows")
-    grid = _times(times)
+    grid = check_times(times)
     if flow == "decoder":
         state = as_vector("start", np.atleast_1d(start), 1)
         field = _decoder_field(value, variance)
@@ -209,7 +160,7 @@ def mode_flow(
         e, c, d = as_vector("start", start, 3)
         state = np.array([e, np.log(as_positive_number("start c", c, "pass a variance")), d])
         field = _joint_field(value, variance, posterior)
-    states = _integrate(field, state, beta, grid, accuracy)
+    states = integrate(field, state, beta, grid, accuracy)
     weights = _betas_at(beta, grid)
     if flow == "decoder":
         gain = states[:, 0]
@@ -229,11 +180,12 @@ def _betas_at(schedule: Any, times: FloatArray) -> FloatArray:
     return found
 
 
-def _joint_field(value: float, variance: float, posterior: str) -> _Field:
+def _joint_field(value: float, variance: float, posterior: str) -> Field:
     def field(state: FloatArray, beta: float) -> FloatArray:
         e, log_c, d = state
         c, missed = np.exp(log_c), 1 - d * e
-        slope = (d**2 * c / variance + beta * (c - 1)) / 2  # by log c
+        # By log c; near collapse c - 1 would be noise that stops the solver.
+        slope = (d**2 * c / variance + beta * np.expm1(log_c)) / 2
         return np.array(
             [
                 value * d * missed / variance - beta * value * e,
@@ -245,7 +197,7 @@ def _joint_field(value: float, variance: float, posterior: str) -> _Field:
     return field
 
 
-def _decoder_field(value: float, variance: float) -> _Field:
+def _decoder_field(value: float, variance: float) -> Field:
     def field(state: FloatArray, beta: float) -> FloatArray:
         level = beta * variance
         if level <= 0:
@@ -288,7 +240,7 @@ def model_flow(
     times : array (T,)
         Rising; the first is the start.
     tolerance : float
-        Relative error per step of the solver; absolute relative to the smallest start.
+        In [1e-13, 1), see :func:`mode_flow`.
 
     Returns
     -------
@@ -300,8 +252,13 @@ def model_flow(
         A batch of models, or other sizes than those of the spectrum; as :func:`mode_flow`.
     PartialSpectrumError
         A leading spectrum.
-    RuntimeError
-        The solver did not reach the last time.
+    FlowError
+        The solver did not reach the last time, or not within a number of evaluations of the
+        gradient: 5e4, and 1e3 more per number that flows.
+
+    Notes
+    -----
+    Near its stationary points it moves at the rates derived in ``proofs/alignment.py``.
     """
     check_spectrum(spectrum)
     if not isinstance(start, LinearVAE):
@@ -314,13 +271,13 @@ def model_flow(
             f"one model of {spectrum.n_features} features",
             "pick one, made for these data",
         )
-    accuracy = as_positive_number("tolerance", tolerance, "pass 1e-9")
-    grid, shapes = _times(times), (start.encoder.shape, start.decoder.shape)
+    accuracy = check_tolerance(tolerance)
+    grid, shapes = check_times(times), (start.encoder.shape, start.decoder.shape)
     state = np.concatenate(
         [start.encoder.ravel(), start.decoder.ravel(), np.log(start.posterior_variance)]
     )
     field = _model_field(spectrum.covariance, float(start.noise_variance), *shapes)
-    states = _integrate(field, state, beta, grid, accuracy)
+    states = integrate(field, state, beta, grid, accuracy)
     weights = _betas_at(beta, grid)
     encoder, decoder, log_c = _split(states, *shapes)
     model = LinearVAE(
@@ -343,12 +300,13 @@ def _split(
     )
 
 
-def _model_field(covariance: FloatArray, variance: float, *shapes: tuple[int, ...]) -> _Field:
+def _model_field(covariance: FloatArray, variance: float, *shapes: tuple[int, ...]) -> Field:
     def field(state: FloatArray, beta: float) -> FloatArray:
         encoder, decoder, log_c = _split(state, *shapes)
         c, read = np.exp(log_c), encoder @ covariance
         missed = covariance - decoder @ read  # (I - DE) S
-        slope = (np.einsum("ij,ij->j", decoder, decoder) * c / variance + beta * (c - 1)) / 2
+        power = np.einsum("ij,ij->j", decoder, decoder)
+        slope = (power * c / variance + beta * np.expm1(log_c)) / 2
         return np.concatenate(
             [
                 (decoder.T @ missed / variance - beta * read).ravel(),

@@ -39,9 +39,10 @@ def excess_over_level(values: FloatArray, weight: Any, variance: Any) -> FloatAr
     """λ − βσ², with the sign that the critical β has in floating point."""
     with np.errstate(over="ignore"):
         critical = values / variance
+        excess = variance * (critical - weight)
     if not np.isfinite(critical).all():
         fail("noise_variance", np.min(variance), "λ/σ² within the float64 range", _REPRESENT)
-    return np.asarray(variance * (critical - weight))
+    return np.asarray(excess)
 
 
 def _smaller_root(product: Any, determinant: Any, coupling: Any, variance: Any) -> FloatArray:
@@ -62,29 +63,42 @@ def own_rates(
     """Slowest rate of one mode at its optimum, active or not."""
     alive, level = above > 0, weight * variance
     if flow == "decoder":
-        active = 2 * weight * above / np.where(alive, values, 1.0) ** 2
+        safe = np.where(alive, values, 1.0)
+        active = 2 * weight * (above / safe) / safe
         return np.where(alive, active, -above / variance / level)
     dead = np.minimum(weight / 2, -growth(values, level, above, variance))
     rates = np.where(alive, 0.0, dead)
     if alive.any():
         inverse = _inverse_hessian(values[alive], level[alive], above[alive], posterior)
-        rates[alive] = 1 / np.linalg.eigvalsh(inverse)[..., -1] / variance[alive]
+        slow = 1 / _largest_eigenvalue(inverse)
+        rates[alive] = 2 * level[alive] * slow * above[alive] / variance[alive]
     return rates
+
+
+def _largest_eigenvalue(matrices: FloatArray) -> FloatArray:
+    """Of each symmetric matrix; NaN for one that is beyond the float64 range."""
+    known = np.isfinite(matrices).all(axis=(-2, -1))
+    found = np.full(known.shape, np.nan)
+    found[known] = np.linalg.eigvalsh(matrices[known])[..., -1]
+    return found
 
 
 def _inverse_hessian(
     values: FloatArray, level: FloatArray, above: FloatArray, posterior: str
 ) -> FloatArray:
-    """Inverse of σ² times the Hessian in (e, log c or c, d) at the optimum of an active mode."""
+    """2τ(λ − τ) times the inverse of σ² times the Hessian, at the optimum of an active mode.
+
+    In (e, log c or c, d). The factor keeps the entries finite as τ → 0.
+    """
     gain = np.sqrt(above)
     scale = 1.0 if posterior == "log" else level / values  # ∂c/∂log c
     inverse = np.empty((*values.shape, 3, 3))
-    inverse[..., 0, 0] = ((above / values) ** 2 + (level / values) ** 2) / (2 * level * above)
-    inverse[..., 0, 1] = inverse[..., 1, 0] = scale * (above - level) / (values * level * gain)
-    inverse[..., 0, 2] = inverse[..., 2, 0] = (level - above) / (2 * level * above)
-    inverse[..., 1, 1] = scale**2 * 4 / level
-    inverse[..., 1, 2] = inverse[..., 2, 1] = -scale * values / (level * gain)
-    inverse[..., 2, 2] = values**2 / (2 * level * above)
+    inverse[..., 0, 0] = (above / values) ** 2 + (level / values) ** 2
+    inverse[..., 0, 1] = inverse[..., 1, 0] = 2 * scale * gain * (above - level) / values
+    inverse[..., 0, 2] = inverse[..., 2, 0] = level - above
+    inverse[..., 1, 1] = 8 * scale**2 * above
+    inverse[..., 1, 2] = inverse[..., 2, 1] = -2 * scale * values * gain
+    inverse[..., 2, 2] = values**2
     return inverse
 
 
@@ -139,6 +153,10 @@ def alignment_rates(
     ------
     InputError
         β or σ² not one positive number, k outside 1..n, or a rate beyond the float64 range.
+
+    Notes
+    -----
+    Source: derived in ``proofs/alignment.py``.
     """
     known, k, weight, variance = _leading(spectrum, beta, latent_dim, noise_variance, flow)
     values, level = known[:k], weight * variance
@@ -224,6 +242,10 @@ def swap_rates(
     ------
     InputError
         As :func:`alignment_rates`.
+
+    Notes
+    -----
+    Source: derived in ``proofs/alignment.py``.
     """
     known, k, weight, variance = _leading(spectrum, beta, latent_dim, noise_variance, flow)
     raised = np.maximum(known[:k], weight * variance)[:, None]

@@ -16,12 +16,15 @@ from linvae._validation import (
     as_vector,
     check_broadcast,
     check_finite,
+    check_representable,
     fail,
 )
 
 __all__ = ["reopening_rate", "revival_gradient", "smoothed_gate", "smoothed_gate_slope"]
 
 _NODES = 16  # Gauss-Legendre nodes of each interval
+_RESCALE = "rescale data, gains and noise variance together"
+_RESOLVED = 1e13  # largest steepness that float64 resolves in log β
 _HALVINGS = 48  # intervals that shrink towards the threshold
 
 
@@ -54,6 +57,10 @@ def smoothed_gate(x: Any, sharpness: float = math.inf) -> FloatArray:
     ------
     InputError
         x not finite or a sharpness that is not positive.
+
+    Notes
+    -----
+    Source: derived in ``proofs/gate_gradient.py``.
     """
     given = _arguments(x)
     s = _sharpness(sharpness)
@@ -84,11 +91,18 @@ def smoothed_gate_slope(x: Any, sharpness: float = math.inf) -> FloatArray:
     ------
     InputError
         As :func:`smoothed_gate`.
+
+    Notes
+    -----
+    Source: derived in ``proofs/gate_gradient.py``.
     """
     given = _arguments(x)
     s = _sharpness(sharpness)
     open_at = np.where(given < 0, given, -1.0) if math.isinf(s) else given
-    slope = -0.5 * np.exp(_log_closing(open_at, s) - _log_gate(open_at, s))
+    closing = _log_closing(open_at, s)
+    # Beyond the float64 range both are −inf; the slope vanishes there.
+    gate = np.where(np.isinf(closing), 0.0, _log_gate(open_at, s))
+    slope = -0.5 * np.exp(closing - gate)
     return np.asarray(np.where(given < 0, slope, 0.0) if math.isinf(s) else slope)
 
 
@@ -105,7 +119,7 @@ def _log_gate(x: FloatArray, s: float) -> FloatArray:
             return np.asarray(np.log(-np.expm1(np.minimum(x, 0.0))) / 2)
         # Far beyond the threshold 1 - (1 + e^{-sx})^{-1/s} is e^{-sx}/s to the last bit.
         far = s * x > 36
-        near = -np.expm1(-np.logaddexp(0.0, -s * np.where(far, 0.0, x)) / s)
+        near = -np.expm1(-_softplus(np.where(far, 0.0, x), s))
         return np.asarray(np.where(far, -s * x - np.log(s), np.log(near)) / 2)
 
 
@@ -114,7 +128,12 @@ def _log_closing(x: FloatArray, s: float) -> FloatArray:
     if math.isinf(s):
         return np.asarray(np.where(x < 0, x, -np.inf))
     with np.errstate(over="ignore"):
-        return np.asarray(-np.logaddexp(0.0, -s * x) / s - np.logaddexp(0.0, s * x))
+        return np.asarray(-_softplus(x, s) - np.logaddexp(0.0, s * x))
+
+
+def _softplus(x: FloatArray, s: float) -> FloatArray:
+    """log(1 + e^{-sx})/s, finite where s x is not."""
+    return np.asarray(np.maximum(-x, 0.0) + np.log1p(np.exp(-np.abs(s * x))) / s)
 
 
 def _interval(beta_range: Any) -> tuple[float, float]:
@@ -177,7 +196,12 @@ def revival_gradient(
     Raises
     ------
     InputError
-        Not finite, not positive, or a range in the wrong order.
+        Not finite, not positive, a range in the wrong order, or beyond the float64 range; a gate
+        that closes within the range with both w²/(βσ²) there and s above 1e13.
+
+    Notes
+    -----
+    Source: derived in ``proofs/gate_gradient.py``.
     """
     value = as_positive_number("eigenvalue", eigenvalue, "pass the variance along the mode")
     variance = as_positive_number("noise_variance", noise_variance, "pass the decoder's σ²")
@@ -186,11 +210,13 @@ def revival_gradient(
     s = _sharpness(sharpness)
     given = as_array("bias", bias).astype(np.float64)
     check_finite("bias", given)
-    found = [
-        _mean_slope(value, variance, gain**2, b, low, high, s) / (high - low)
-        for b in given.ravel().tolist()
-    ]
-    return np.array(found).reshape(given.shape)
+    power = float(gain) * float(gain)  # infinite where a power would raise
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        found = np.array(
+            [_mean_slope(value, variance, power, b, low, high, s) for b in given.ravel().tolist()]
+        ).reshape(given.shape) / (high - low)
+    check_representable("eigenvalue, bias, base", found, _RESCALE)
+    return np.asarray(found)
 
 
 def _mean_slope(
@@ -199,12 +225,17 @@ def _mean_slope(
     end = min(high, -bias) if math.isinf(s) else high
     if end <= low:
         return 0.0
+    sharp = min(np.log(power) - np.log(variance) + bias, np.log(s))
+    if low < -bias < high + 1e-3 and sharp > np.log(_RESOLVED):
+        got = "a gate that closes within less than rounding of log β"
+        expected = f"base² / (β noise_variance) below {_RESOLVED:g} where it closes"
+        fail("eigenvalue / noise_variance", got, expected, "pass a finite sharpness below that")
     log_beta, weights = _panels(low, end, min(max(-bias, low), end))
     beta, x = np.exp(log_beta), log_beta + bias
     read = power * np.exp(2 * _log_gate(x, s)) + beta * variance  # d² + τ
     # d g'(x) = -½ w g² closing / g: the root's infinite slope meets a gain that is zero there.
-    by_gate = beta * (read - value) / read**2
-    return float(weights @ (-power / 2 * np.exp(_log_closing(x, s)) * by_gate))
+    by_gate = beta * ((read - value) / read) * (power / read)
+    return float(weights @ (-np.exp(_log_closing(x, s)) / 2 * by_gate))
 
 
 def reopening_rate(
@@ -237,7 +268,11 @@ def reopening_rate(
     Raises
     ------
     InputError
-        Not finite, not positive, or a range in the wrong order.
+        Not finite, not positive, a range in the wrong order, or beyond the float64 range.
+
+    Notes
+    -----
+    Source: derived in ``proofs/gate_gradient.py``.
     """
     values = as_positive("eigenvalue", eigenvalue, "pass the variance along the mode")
     variance = as_positive("noise_variance", noise_variance, "pass the decoder's variance σ²")
@@ -245,5 +280,8 @@ def reopening_rate(
     check_finite("base", gain)
     check_broadcast(eigenvalue=values, noise_variance=variance, base=gain)
     low, high = _interval(beta_range)
-    level = np.exp(low) * variance
-    return np.asarray(gain**2 * (values - level) / (2 * level * variance * (high - low)))
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        level = np.exp(low) * variance
+        rate = gain**2 * (values - level) / (2 * level * variance * (high - low))
+    check_representable("eigenvalue, noise_variance, base", rate, _RESCALE)
+    return np.asarray(rate)

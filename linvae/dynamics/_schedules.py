@@ -17,6 +17,7 @@ from linvae._validation import (
     as_positive_number,
     as_vector,
     check_count,
+    check_representable,
     fail,
 )
 
@@ -97,6 +98,10 @@ def linear_warmup(final: float, duration: float, *, initial: float = 0.0) -> Bet
     ------
     InputError
         Negative β, or a duration that is not positive.
+
+    Notes
+    -----
+    What it does to a mode: ``proofs/annealing.py``.
     """
     length = as_positive_number("duration", duration, "pass the time until β has its final value")
     ends = [as_number(name, value, "pass a β >= 0")
@@ -121,7 +126,7 @@ def cyclical(
     period : float
         T > 0.
     cycles : int
-        M >= 1.
+        M, from 1 to a million.
     initial : float
         β₀ >= 0.
     ramp : float
@@ -141,11 +146,12 @@ def cyclical(
     Source: Fu et al. 2019, Eq. 6.
     """
     length = as_positive_number("period", period, "pass the length of one cycle")
-    count = check_count("cycles", cycles, 1, None, "pass at least one cycle")
+    count = check_count("cycles", cycles, 1, 10**6, "pass between one cycle and a million")
     share = as_positive_number("ramp", ramp, "pass 0.5")
     if share > 1:
         fail("ramp", share, "0 < ramp <= 1", "β cannot rise for longer than a cycle")
     low, high = (as_number("beta", value, "pass a β >= 0") for value in (initial, final))
+    check_representable("period, cycles", length * count, "pass a shorter schedule")
     begin = length * np.arange(count)
     time = np.stack([begin, begin + share * length, begin + length], axis=-1)
     # The end of a cycle is the beginning of the next: that exact number, or there is no jump.
@@ -164,6 +170,19 @@ def _as_function(schedule: Any) -> Callable[[float], float]:
     return beta
 
 
+def _pair(given: Any) -> tuple[Any, Any]:
+    """(times, betas): two lists, or the two rows of an array."""
+    remedy = "pass one number, two arrays of one length, or a BetaSchedule"
+    if len(given) != 2:
+        fail("beta", f"{len(given)} parts", "(times, betas)", remedy)
+    times, betas = (as_array("beta", part) for part in given)
+    if times.ndim != 1 or betas.ndim != 1:
+        fail(
+            "beta", f"two parts of shapes {times.shape} and {betas.shape}", "(times, betas)", remedy
+        )
+    return times, betas
+
+
 def _linear(schedule: BetaSchedule, begin: float, end: float) -> Callable[[float], float]:
     """The schedule between two neighbouring knots, in plain numbers: a solver asks often."""
     first, last = float(schedule(begin)), float(schedule.before(end))
@@ -179,10 +198,8 @@ def pieces(
 ) -> Iterator[tuple[float, float, Callable[[float], float]]]:
     """Intervals on which β is smooth, each with its function of time; they cover [begin, end]."""
     if not callable(schedule):
-        if isinstance(schedule, tuple | list):
-            if len(schedule) != 2:
-                fail("beta", f"{len(schedule)} parts", "(times, betas)", "pass two arrays")
-            schedule = BetaSchedule(*schedule)
+        if isinstance(schedule, tuple | list) or np.ndim(schedule):
+            schedule = BetaSchedule(*_pair(schedule))
         else:
             weight = as_number("beta", schedule, "pass a number, a schedule or a function")
             schedule = BetaSchedule(np.array([begin]), np.array([weight]))

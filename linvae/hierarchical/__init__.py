@@ -28,7 +28,13 @@ from linvae.errors import InputTypeError, RangeError
 from linvae.spectrum import Spectrum
 
 from ._build import Plan, riding_model
-from ._vae import HierarchicalTerms, HierarchicalVAE, check_latent_dims, layer_weights
+from ._vae import (
+    HierarchicalTerms,
+    HierarchicalVAE,
+    check_latent_dims,
+    gaussian_constant,
+    layer_weights,
+)
 
 __all__ = [
     "HierarchicalFrontier",
@@ -135,7 +141,7 @@ class HierarchicalFrontier:
         check_representable("noise_variance", self._critical, "rescale data and σ² together")
         self._room = min(self._k1, self._k2)
         self._tail = spectrum.tail_variance(self._k1)
-        self._constant = 0.5 * spectrum.n_features * np.log(2 * np.pi * self._variance)
+        self._constant = gaussian_constant(spectrum.n_features, self._variance)
 
     @property
     def latent_dims(self) -> tuple[int, int]:
@@ -178,7 +184,8 @@ class HierarchicalFrontier:
 
         per water-filling with m active modes. While ℛ₂ fits into the first min(k₁, k₂) modes of the
         curve at the total rate, only the total counts, and β₁ = β₂. Beyond, the layers fill apart:
-        z₂ the first min(k₁, k₂) modes, z₁ the others. At rate 0 the smallest weight with that rate.
+        z₂ the first min(k₁, k₂) modes, z₁ the others. At rate 0 the smallest weight with that
+        rate, which is 0 where the data have no variance: then every weight has it.
 
         Raises
         ------
@@ -219,9 +226,12 @@ class HierarchicalFrontier:
         for name, array in arrays.items():
             check_finite(name, array)
         check_broadcast(beta1=weight1, **arrays)
-        measured = arrays["distortion"] + weight1 * arrays["rate1"] + weight2 * arrays["rate2"]
-        excess = measured - self.at(weight1, weight2).objective
-        return excess if np.ndim(excess) else float(excess)
+        least = self.at(weight1, weight2).objective
+        with np.errstate(over="ignore", invalid="ignore"):
+            paid = weight1 * arrays["rate1"] + weight2 * arrays["rate2"]
+            excess = np.asarray(arrays["distortion"] + paid - least)
+        check_representable("gap", excess, "pass smaller weights or rates")
+        return excess if excess.ndim else float(excess)
 
     def model(
         self, beta1: float, beta2: float, *, ratio: float = 1e-3, prior_std: float = 1.0
@@ -274,7 +284,8 @@ class HierarchicalFrontier:
         self, rate1: FloatArray, rate2: FloatArray
     ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
         """Weights at given rates, the share of z₂ in its modes, and what fits into it at most."""
-        together = self._level(self._critical, rate1 + rate2)
+        with np.errstate(over="ignore"):
+            together = self._level(self._critical, rate1 + rate2)
         fits = 0.5 * self._log_ratio(together[..., None])[..., : self._room].sum(axis=-1)
         weight1, weight2, apart = together, together, np.zeros(together.shape, dtype=bool)
         if self._critical[self._room :].any():
@@ -319,7 +330,8 @@ class HierarchicalFrontier:
         modes = np.arange(1, logs.size)
         breaks = np.concatenate([[0.0], np.cumsum(0.5 * modes * (logs[:-1] - logs[1:]))])
         active = np.maximum(np.searchsorted(breaks, rate, side="left"), 1)
-        level = np.exp(np.cumsum(logs)[active - 1] / active - 2 * rate / active)
+        with np.errstate(over="ignore"):
+            level = np.exp(np.cumsum(logs)[active - 1] / active - 2 * rate / active)
         level = np.minimum(level, critical[active - 1])
         if not (level > 0).all():
             fail("rates", np.max(rate), "rates whose β is above 1e-308", "ask for less", RangeError)
@@ -338,12 +350,15 @@ class HierarchicalFrontier:
         alive = plan.log_ratio > 0
         carrier = np.where(plan.share <= 0, LOWER, np.where(plan.share < 1, BOTH, UPPER))
         copied = alive & (plan.share >= 1)
+        distortion = self._constant + error / self._variance / 2
+        remedy = "rescale data and σ² together"
+        check_representable("noise_variance", distortion, remedy)
         return HierarchicalPoints(
             beta1=np.array(weight1),
             beta2=np.array(weight2),
             rate1=np.array(rate1),
             rate2=np.array(rate2),
-            distortion=np.asarray(self._constant + error / (2 * self._variance)),
+            distortion=np.asarray(distortion),
             squared_error=np.asarray(error),
             carrier=np.where(alive, carrier, NEITHER),
             rate2_low=np.array(range2[0]),
@@ -354,6 +369,8 @@ class HierarchicalFrontier:
     def _model(self, plan: Plan, ratio: float, prior_std: float) -> HierarchicalVAE:
         eta = as_positive_number("ratio", ratio, "pass η = s/A, say 1e-3")
         std = as_positive_number("prior_std", prior_std, "pass the prior's standard deviation s")
+        if not 0 < std * std < np.inf:
+            fail("prior_std", std, "a number whose square float64 holds", "pass 1, say")
         return riding_model(self._spectrum, plan, (self._k1, self._k2), self._variance, eta, std)
 
 

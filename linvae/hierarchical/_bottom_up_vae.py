@@ -12,21 +12,18 @@ from linvae.spectrum import Spectrum
 
 from ._vae import (
     HierarchicalTerms,
+    TwoLayers,
     check_data,
-    check_parameters,
     reconstruction_error,
     weighted_terms,
+    zero,
 )
 
 __all__ = ["BottomUpVAE"]
 
 
-def _zero() -> FloatArray:
-    return np.zeros(())
-
-
 @dataclass(frozen=True, eq=False)
-class BottomUpVAE:
+class BottomUpVAE(TwoLayers):
     r"""A linear VAE with two layers of latents and bottom-up (Markovian) inference.
 
     .. math::
@@ -75,34 +72,15 @@ class BottomUpVAE:
     prior_variance: FloatArray
     decoder: FloatArray
     noise_variance: float
-    encoder_offset: FloatArray = field(default_factory=_zero)
-    decoder_offset: FloatArray = field(default_factory=_zero)
-    latent_offset1: FloatArray = field(default_factory=_zero)
-    latent_offset2: FloatArray = field(default_factory=_zero)
-    prior_offset: FloatArray = field(default_factory=_zero)
+    encoder_offset: FloatArray = field(default_factory=zero)
+    decoder_offset: FloatArray = field(default_factory=zero)
+    latent_offset1: FloatArray = field(default_factory=zero)
+    latent_offset2: FloatArray = field(default_factory=zero)
+    prior_offset: FloatArray = field(default_factory=zero)
 
-    def __post_init__(self) -> None:
-        shapes = {
-            "encoder1": ("k1", "n"),
-            "variance1": ("k1",),
-            "encoder2": ("k2", "k1"),
-            "variance2": ("k2",),
-            "prior_gain": ("k1", "k2"),
-            "prior_variance": ("k1",),
-            "decoder": ("n", "k1"),
-            "encoder_offset": ("n",),
-            "decoder_offset": ("n",),
-            "latent_offset1": ("k1",),
-            "latent_offset2": ("k2",),
-            "prior_offset": ("k1",),
-        }
-        check_parameters(self, shapes)
+    shapes = TwoLayers.shapes | {"encoder2": ("k2", "k1")}
 
-    @property
-    def latent_dims(self) -> tuple[int, int]:
-        """Numbers of latents (k₁, k₂)."""
-        return self.variance1.size, self.variance2.size
-
+    @np.errstate(over="ignore", invalid="ignore")  # refused at the end
     def evaluate(self, spectrum: Spectrum, beta1: Any, beta2: Any) -> HierarchicalTerms:
         r"""Exact terms of the objective on any data with mean μ and covariance S.
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from linvae._validation import FloatArray, check_no_underflow
+from linvae._validation import FloatArray, check_no_underflow, check_representable
 from linvae.spectrum import Spectrum
 
 from ._vae import HierarchicalVAE
@@ -76,7 +76,10 @@ def riding_model(
     room = min(k1, k2)
     root = np.sqrt(spectrum.leading_eigenvalues(k1))
     vectors = spectrum.leading_eigenvectors(k1)
-    gains = _gains(root, plan, ratio, std)
+    with np.errstate(over="ignore", invalid="ignore"):
+        gains = _gains(root, plan, ratio, std)
+    used = np.stack([gains.prior, gains.reader, gains.decoder])
+    check_representable("ratio, prior_std", used, "bring them closer to 1, or rescale the data")
     length = np.where(root > 0, root, 1.0)
     encoder2, variance2 = np.zeros((k2, spectrum.n_features)), np.ones(k2)
     encoder2[:room] = ((gains.told / length)[:, None] * vectors.T)[:room]

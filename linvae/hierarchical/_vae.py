@@ -6,7 +6,7 @@ The optimum of :mod:`linvae.hierarchical` is never used here, so that their agre
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -31,16 +31,20 @@ from linvae.spectrum import Spectrum
 __all__ = [
     "HierarchicalTerms",
     "HierarchicalVAE",
+    "TwoLayers",
     "check_data",
     "check_latent_dims",
     "check_parameters",
+    "gaussian_constant",
     "layer_weights",
     "reconstruction_error",
     "weighted_terms",
+    "zero",
 ]
 
 
-def _zero() -> FloatArray:
+def zero() -> FloatArray:
+    """Offset of a model that has none."""
     return np.zeros(())
 
 
@@ -78,8 +82,36 @@ class HierarchicalTerms(Sealed):
         return -(self.distortion + self.rate1 + self.rate2)
 
 
+class TwoLayers:
+    """What both kinds of two-layer models share: names, shapes and checks of their parameters."""
+
+    shapes: ClassVar[dict[str, tuple[str, ...]]] = {
+        "variance1": ("k1",),
+        "variance2": ("k2",),
+        "encoder1": ("k1", "n"),
+        "prior_gain": ("k1", "k2"),
+        "prior_variance": ("k1",),
+        "decoder": ("n", "k1"),
+        "encoder_offset": ("n",),
+        "decoder_offset": ("n",),
+        "latent_offset1": ("k1",),
+        "latent_offset2": ("k2",),
+        "prior_offset": ("k1",),
+    }
+    variance1: FloatArray
+    variance2: FloatArray
+
+    def __post_init__(self) -> None:
+        check_parameters(self, self.shapes)
+
+    @property
+    def latent_dims(self) -> tuple[int, int]:
+        """Numbers of latents (k₁, k₂)."""
+        return self.variance1.size, self.variance2.size
+
+
 @dataclass(frozen=True, eq=False)
-class HierarchicalVAE:
+class HierarchicalVAE(TwoLayers):
     r"""A linear VAE with two layers of latents and top-down inference: any parameters.
 
     .. math::
@@ -131,35 +163,15 @@ class HierarchicalVAE:
     prior_variance: FloatArray
     decoder: FloatArray
     noise_variance: float
-    encoder_offset: FloatArray = field(default_factory=_zero)
-    decoder_offset: FloatArray = field(default_factory=_zero)
-    latent_offset1: FloatArray = field(default_factory=_zero)
-    latent_offset2: FloatArray = field(default_factory=_zero)
-    prior_offset: FloatArray = field(default_factory=_zero)
+    encoder_offset: FloatArray = field(default_factory=zero)
+    decoder_offset: FloatArray = field(default_factory=zero)
+    latent_offset1: FloatArray = field(default_factory=zero)
+    latent_offset2: FloatArray = field(default_factory=zero)
+    prior_offset: FloatArray = field(default_factory=zero)
 
-    def __post_init__(self) -> None:
-        shapes = {
-            "encoder2": ("k2", "n"),
-            "variance2": ("k2",),
-            "encoder1": ("k1", "n"),
-            "skip": ("k1", "k2"),
-            "variance1": ("k1",),
-            "prior_gain": ("k1", "k2"),
-            "prior_variance": ("k1",),
-            "decoder": ("n", "k1"),
-            "encoder_offset": ("n",),
-            "decoder_offset": ("n",),
-            "latent_offset1": ("k1",),
-            "latent_offset2": ("k2",),
-            "prior_offset": ("k1",),
-        }
-        check_parameters(self, shapes)
+    shapes = TwoLayers.shapes | {"encoder2": ("k2", "n"), "skip": ("k1", "k2")}
 
-    @property
-    def latent_dims(self) -> tuple[int, int]:
-        """Numbers of latents (k₁, k₂)."""
-        return self.variance1.size, self.variance2.size
-
+    @np.errstate(over="ignore", invalid="ignore")  # refused at the end
     def evaluate(self, spectrum: Spectrum, beta1: Any, beta2: Any) -> HierarchicalTerms:
         r"""Exact rates, distortion and objective on any data with mean μ and covariance S.
 
@@ -279,14 +291,20 @@ def weighted_terms(
 ) -> HierarchicalTerms:
     """The objective from its parts."""
     weight1, weight2 = layer_weights(beta1, beta2)
-    constant = 0.5 * vae.decoder.shape[0] * np.log(2 * np.pi * vae.noise_variance)
-    distortion = float(constant + error / (2 * vae.noise_variance))
-    objective = distortion + weight1 * rate1 + weight2 * rate2
+    with np.errstate(over="ignore", invalid="ignore"):
+        constant = gaussian_constant(vae.decoder.shape[0], vae.noise_variance)
+        distortion = float(constant + np.divide(error, vae.noise_variance) / 2)
+        objective = distortion + weight1 * rate1 + weight2 * rate2
     check_representable("evaluate", objective, "check the parameters, or rescale data and model")
     if not objective.ndim:
         one = (float(weight1), float(weight2), rate1, rate2, distortion, error, float(objective))
         return HierarchicalTerms(*one)
     return HierarchicalTerms(weight1, weight2, rate1, rate2, distortion, error, objective)
+
+
+def gaussian_constant(n_features: int, variance: float) -> float:
+    """n/2 log 2πσ², also where 2πσ² is beyond the float64 range."""
+    return 0.5 * n_features * float(np.log(2 * np.pi) + np.log(variance))
 
 
 def check_parameters(vae: Any, shapes: dict[str, tuple[str, ...]]) -> None:

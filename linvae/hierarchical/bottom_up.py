@@ -25,9 +25,11 @@ from linvae.errors import UnboundedObjectiveError
 from linvae.spectrum import Spectrum
 
 from ._bottom_up_vae import BottomUpVAE
-from ._vae import check_latent_dims, layer_weights
+from ._vae import check_latent_dims, gaussian_constant, layer_weights
 
 __all__ = ["BottomUpFrontier", "BottomUpPoints", "BottomUpVAE"]
+
+_RESCALE = "rescale data and variances together"
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +135,7 @@ class BottomUpFrontier:
         self._spectrum = spectrum
         self._values = spectrum.leading_eigenvalues(self._k1)
         self._tail = spectrum.tail_variance(self._k1)
-        self._constant = 0.5 * spectrum.n_features * np.log(2 * np.pi * self._noise)
+        self._constant = gaussian_constant(spectrum.n_features, self._noise)
 
     @property
     def latent_dims(self) -> tuple[int, int]:
@@ -160,19 +162,22 @@ class BottomUpFrontier:
         shape = (*weight1.shape[:-1], self._k1)
         served = np.arange(self._k1) < min(self._k1, self._k2)
         if not self._given:
-            lower, upper = weight1 * self._noise, np.full(shape, np.inf)
+            with np.errstate(over="ignore"):
+                lower, upper = weight1 * self._noise, np.full(shape, np.inf)
+            check_representable("beta1, noise_variance", lower, _RESCALE)
             lost = weight2 < weight1
             return np.where(lost, np.nan, lower + np.zeros(shape)), np.where(lost, np.nan, upper)
-        with np.errstate(over="ignore", under="ignore"):
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             alone = weight1 * (self._t / self._prior)
             above = self._noise * weight2 * (weight2 / np.where(alone > 0, alone, 1.0))
             ratio = np.log(weight2) - np.log(weight1)
+            lower = self._noise * np.where(served, np.minimum(weight2, alone), alone)
         # Beyond, κ = η₂²β₂/β₁ and what follows from it would leave the float64 range.
         extreme = (np.abs(ratio) > 600) | (alone == 0)
         check_representable(
             "beta2/beta1", np.where(extreme, np.inf, above), "bring the two weights closer"
         )
-        lower = self._noise * np.where(served, np.minimum(weight2, alone), alone)
+        check_representable("beta1, beta2, noise_variance", lower, _RESCALE)
         # t > κ: z₂ reads the noise of z₁, whatever the data.
         upper = np.where(served, np.where(alone > weight2, -np.inf, above), np.inf)
         return lower, upper
@@ -185,20 +190,22 @@ class BottomUpFrontier:
         Raises
         ------
         InputError
-            Weights that are not positive and finite, or do not broadcast.
+            Weights that are not positive and finite, do not broadcast, or lead beyond the float64
+            range.
         """
         weight1, weight2 = layer_weights(beta1, beta2)
         lower, upper = self.thresholds(weight1, weight2)
         active1, active2 = self._values > lower, self._values > upper
-        if self._given:
-            signal, own, rate1, rate2 = self._with_given(weight1, weight2, active1, active2)
-        else:
-            signal, own, rate1, rate2 = self._with_learned(weight1, active1)
-        error = (self._values * np.where(active1, own / signal, 1.0)).sum(axis=-1) + self._tail
-        distortion = self._constant + error / (2 * self._noise)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            if self._given:
+                signal, own, rate1, rate2 = self._with_given(weight1, weight2, active1, active2)
+            else:
+                signal, own, rate1, rate2 = self._with_learned(weight1, active1)
+            error = (self._values * np.where(active1, own / signal, 1.0)).sum(axis=-1) + self._tail
+            distortion = self._constant + error / self._noise / 2
+            objective = distortion + weight1 * rate1 + weight2 * rate2
         bounded = np.asarray(~np.isnan(lower).any(axis=-1))
-        objective = distortion + weight1 * rate1 + weight2 * rate2
-        check_representable("at", objective, "rescale data and variances together")
+        check_representable("beta1, beta2", objective, _RESCALE)
         free = ~self._given & bounded & (weight1 == weight2)
         return BottomUpPoints(
             beta1=np.array(weight1),
@@ -237,7 +244,8 @@ class BottomUpFrontier:
         UnboundedObjectiveError
             Learned Σ₁ and β₂ < β₁ without `signal`: there is no optimum.
         InputError
-            Values that are not single numbers > 0, a `signal` with given Σ₁.
+            Values that are not single numbers > 0, a `signal` with given Σ₁, or parameters beyond
+            the float64 range.
         """
         weight1 = as_positive_number("beta1", beta1, "pass one weight")
         weight2 = as_positive_number("beta2", beta2, "pass one weight")
@@ -251,16 +259,21 @@ class BottomUpFrontier:
                 "pass signal= for one of the models that go down, or fix encoder_variance",
                 UnboundedObjectiveError,
             )
+        level = self._prior * (weight2 / weight1)
+        check_representable("beta2/beta1", level, "bring the two weights closer")
         if self._given:
             points = self.at(weight1, weight2)
-            return self._build(points.signal, np.full(self._k1, self._t), weight2 / weight1)
+            return self._build(points.signal, np.full(self._k1, self._t), level)
         width = np.full(self._k1, self._prior)
         if signal is not None:
             room = min(self._k1, self._k2)
             width[:room] = as_positive_number("signal", signal, "pass a variance of z₁")
-        alive = self._values > weight1 * self._noise
-        share = np.where(alive, weight1 * self._noise / np.where(alive, self._values, 1.0), 1.0)
-        return self._build(width, share * width, weight2 / weight1)
+        lost = weight1 * self._noise  # infinite is right: then no mode lives
+        alive = self._values > lost
+        share = np.where(
+            alive, min(lost, self._values[0]) / np.where(alive, self._values, 1.0), 1.0
+        )
+        return self._build(width, share * width, level)
 
     def _with_given(
         self,
@@ -292,14 +305,13 @@ class BottomUpFrontier:
         rate1 = 0.5 * np.log(ratio).sum(axis=-1)
         return signal, signal / ratio, rate1, np.zeros(weight1.shape)
 
-    def _build(self, signal: FloatArray, own: FloatArray, weights: float) -> BottomUpVAE:
+    def _build(self, signal: FloatArray, own: FloatArray, level: float) -> BottomUpVAE:
         """Model whose latents of z₁ have these variances, with the best decoder and top layer."""
         k1, k2 = self._k1, self._k2
         room = min(k1, k2)
         length = np.sqrt(np.where(self._values > 0, self._values, 1.0))
         data = np.where(self._values > 0, np.maximum(signal - own, 0.0), 0.0)
         vectors = self._spectrum.leading_eigenvectors(k1)
-        level = self._prior * weights
         reads = np.maximum(signal[:room] - level, 0.0)
         encoder2, prior = np.zeros((k2, k1)), np.zeros((k1, k2))
         np.fill_diagonal(encoder2, np.sqrt(reads) / signal[:room])

@@ -14,9 +14,19 @@ import numpy as np
 from linvae._types import Sealed
 from linvae._validation import FloatArray
 
-__all__ = ["Block", "block_mixing", "block_root", "index_and_nullity"]
+from ._descent import above_log
+
+__all__ = [
+    "Block",
+    "block_deficit",
+    "block_mixing",
+    "block_root",
+    "index_and_nullity",
+    "most_correlated",
+]
 
 _CONNECTED = 1e-10  # off-diagonal entries of DᵀD below this, relative, do not hold a block together
+_EQUAL = 16 * float(np.finfo(np.float64).eps)  # entries of V that differ by rounding only
 _STARTS = 4
 
 
@@ -38,6 +48,10 @@ class Block(Sealed):
         d, singular values of the block's decoder: dᵢ² = τ(x √(λᵢ/τ) − 1).
     mixing : ndarray, shape (q, r)
         V with orthonormal columns; the identity for a single latent.
+
+    Notes
+    -----
+    Proved in ``proofs/landscape_stationary.py``.
     """
 
     modes: tuple[int, ...]
@@ -55,6 +69,32 @@ def block_root(roots: FloatArray, latents: int) -> float:
     """
     half = float(roots.sum()) / (2 * latents)
     return half + float(np.hypot(half, np.sqrt(1 - roots.size / latents)))
+
+
+def block_deficit(roots: FloatArray, root: float, latents: int) -> float:
+    r"""What a block loses against its eigenvectors with s > 1 on latents of their own, in β/2 nats.
+
+    .. math:: \sum_{s_i > 1} 2\varphi(\sqrt{s_i}/x) + \sum_{s_i \le 1} \bigl[2\varphi(1/x)
+              + (1 - \sqrt{s_i})(1 + \sqrt{s_i} - 2/x)\bigr] + (q - r)\,\varphi(1/x^2)
+
+    with φ(s) = s − 1 − log s and `roots` the √sᵢ. No term is negative, and each is of the size of
+    what it stands for: an eigenvector that is much larger than the rest leaves no rounding.
+
+    The block pays 2q log x + Σ √sᵢ/x, and Σ √sᵢ/x = r + (q − r)(1 − 1/x²) by the equation of x; so
+    against Σ (1 + log sᵢ) it loses Σ 2φ(√sᵢ/x) + (q − r) φ(1/x²). Where sᵢ ≤ 1 ignoring is better
+    than encoding by φ(sᵢ), and 2φ(√sᵢ/x) − φ(sᵢ) is the second term.
+    """
+    alive, faint = roots[roots > 1], roots[roots <= 1]
+    lost = 2 * _phi(alive / root).sum() + 2 * faint.size * _phi(np.asarray(1 / root))
+    # 1 + √s − 2/x as the sum of 1 − 1/x and √s − 1/x, both positive.
+    lost += ((1 - faint) * ((1 - 1 / root) + (root * faint - 1) / root)).sum()
+    return float(lost + (latents - roots.size) * _phi(np.asarray(root**-2)))
+
+
+def _phi(ratio: FloatArray) -> FloatArray:
+    """φ(s) = s − 1 − log s, for ratios down to the smallest floats."""
+    middle = np.clip(ratio, 0.5, 2.0)
+    return np.where(ratio == middle, above_log(middle - 1), ratio - 1 - np.log(ratio))
 
 
 def block_mixing(
@@ -115,6 +155,21 @@ def _connected(gram: FloatArray) -> bool:
     for _ in range(len(gram)):
         reached = reached | joined[reached].any(axis=0)
     return bool(reached.all())
+
+
+def most_correlated(block: Block, tau: float) -> tuple[tuple[int, int], tuple[float, float]]:
+    """Latents i < j of a block with the largest |h|/(τ + g), h = (DᵀD)ᵢⱼ; that, and 1 − its square.
+
+    One minus it is (1 + Σ μ (Vᵢ ∓ Vⱼ)²/2)/x² with μ = d²/τ: no difference of large numbers.
+    """
+    powers, level = (block.gains / np.sqrt(tau)) ** 2, block.root**2
+    gram = (block.mixing * powers) @ block.mixing.T
+    shares = np.triu(np.abs(gram), 1) / level
+    i, j = (int(place) for place in np.unravel_index(int(np.argmax(shares)), shares.shape))
+    apart = block.mixing[i] - np.copysign(1.0, gram[i, j]) * block.mixing[j]
+    apart[np.abs(apart) < _EQUAL] = 0.0
+    left = float(1 + 0.5 * (powers * apart**2).sum()) / level
+    return (i, j), (float(shares[i, j]), left * (2 - left))
 
 
 def index_and_nullity(

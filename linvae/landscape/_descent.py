@@ -20,15 +20,15 @@ _TERMS = 9  # 0.01^9 / 11 is below a unit in the last place of 1/2
 
 
 def above_log(excess: FloatArray) -> FloatArray:
-    r"""Return e − log(1 + e) for e >= 0, to relative accuracy also where the two nearly cancel.
+    r"""Return e − log(1 + e) for e > −1, to relative accuracy also where the two nearly cancel.
 
     .. math:: \varphi(1 + e) = \frac{e^2}2 - \frac{e^3}3 + \frac{e^4}4 - \dots
     """
-    near = np.minimum(excess, 1.0)  # the series serves small e only, and must not overflow
+    near = np.clip(excess, -1.0, 1.0)  # the series serves small e only, and must not overflow
     series = np.zeros_like(near)
     for power in range(_TERMS + 1, 1, -1):
         series = 1 / power - near * series
-    return np.where(excess < _SERIES_BELOW, near**2 * series, excess - np.log1p(excess))
+    return np.where(np.abs(excess) < _SERIES_BELOW, near**2 * series, excess - np.log1p(excess))
 
 
 def swap_saving(excess: FloatArray, rise: FloatArray) -> FloatArray:
@@ -57,6 +57,10 @@ class Descent(Sealed):
         κ, second derivative of the reduced objective along it, nats per squared data unit.
     drop : float
         Objective at the start minus objective at the end, nats, > 0.
+
+    Notes
+    -----
+    Proved in ``proofs/landscape_minima.py``.
     """
 
     kind: Literal["revival", "swap", "turn"]
@@ -66,7 +70,7 @@ class Descent(Sealed):
     drop: float
     _decoder: FloatArray
     _target: FloatArray  # eigenvector that is taken up, shape (n,); empty for a turn
-    _sizes: tuple[float, float]  # λ/τ − 1 at the start and its rise; for a turn h/(τ + g) and 0
+    _sizes: tuple[float, float]  # λ/τ − 1 and its rise; turn: s = |h|/(τ + g), 1 − s²
     _level: float  # τ
     _beta: float
 
@@ -89,7 +93,7 @@ class Descent(Sealed):
         elif self.kind == "revival":
             moved[:, j] = t * np.sqrt(self._level * self._sizes[1]) * self._target
         else:
-            angle, start = 0.5 * np.pi * t, moved[:, j] / np.linalg.norm(moved[:, j])
+            angle, start = 0.5 * np.pi * t, _unit(moved[:, j])
             gain = np.sqrt(self._level * (self._sizes[0] + self._sizes[1] * np.sin(angle) ** 2))
             moved[:, j] = gain * (np.cos(angle) * start + np.sin(angle) * self._target)
         return frozen(moved)
@@ -106,7 +110,9 @@ class Descent(Sealed):
         t = _share(t)
         start, rise = self._sizes
         if self.kind == "turn":
-            inner = np.log1p(-((start * np.sin(0.5 * np.pi * t)) ** 2))
+            # The cosine as a sine, so that it vanishes at the end.
+            share, left = start * np.sin(0.5 * np.pi * np.array([t, 1 - t]))
+            inner = np.asarray(_log_rest(share, rise + left**2))
         elif self.kind == "revival":
             power = np.asarray(t**2 * rise)  # μ; both terms are <= 0
             inner = -above_log(power) - power * (rise - power) / (1 + power)
@@ -147,21 +153,38 @@ def swap(
     return Descent("swap", (latent,), direction, curvature, drop, decoder, target, sizes, tau, beta)
 
 
-def turn(decoder: FloatArray, latents: tuple[int, int], beta: float, tau: float) -> Descent:
-    """The two latents of a block, of equal column norms, are rotated into each other."""
+def turn(
+    decoder: FloatArray,
+    latents: tuple[int, int],
+    sizes: tuple[float, float],
+    beta: float,
+    tau: float,
+) -> Descent:
+    """The two latents of a block, of equal column norms, are rotated into each other.
+
+    `sizes` are their |h|/(τ + g) and one minus its square.
+    """
     i, j = latents
-    scaled = decoder[:, list(latents)] / np.sqrt(tau)
-    size, off = float(np.mean((scaled**2).sum(axis=0))), float(scaled[:, 0] @ scaled[:, 1])
-    share = off / (1 + size)
+    share, rest = sizes
+    size = float(np.mean(((decoder[:, list(latents)] / np.sqrt(tau)) ** 2).sum(axis=0)))
     direction = np.zeros_like(decoder)
     direction[:, i], direction[:, j] = decoder[:, j], -decoder[:, i]
-    direction /= np.linalg.norm(direction)
+    direction = _unit(direction)
     curvature = -2 * share**2 / size * beta / tau
-    drop = float(-0.5 * beta * np.log1p(-(share**2)))
+    drop = float(-0.5 * beta * _log_rest(share, rest))
     nothing = np.zeros(0)
-    return Descent(
-        "turn", (i, j), direction, curvature, drop, decoder, nothing, (share, 0.0), tau, beta
-    )
+    return Descent("turn", (i, j), direction, curvature, drop, decoder, nothing, sizes, tau, beta)
+
+
+def _log_rest(share: float, rest: float) -> float:
+    """Logarithm of `rest` = 1 − share², from the one of the two that does not cancel."""
+    return float(np.log1p(-(share**2)) if share**2 < 0.5 else np.log(rest))
+
+
+def _unit(array: FloatArray) -> FloatArray:
+    """The array over its norm, whose square may lie beyond the float64 range."""
+    scaled = array / np.abs(array).max()
+    return np.asarray(scaled / np.linalg.norm(scaled))
 
 
 def _share(t: Any) -> float:

@@ -14,17 +14,23 @@ from linvae._types import LinearVAE
 from linvae._validation import (
     FloatArray,
     as_positive_number,
-    check_count,
     check_latent_dim,
     check_no_underflow,
     check_representable,
-    check_spectrum,
     fail,
     frozen,
 )
 from linvae.spectrum import Spectrum
 
-from ._blocks import Block, block_mixing, block_root, index_and_nullity
+from ._blocks import (
+    Block,
+    block_deficit,
+    block_mixing,
+    block_root,
+    index_and_nullity,
+    most_correlated,
+)
+from ._checks import check_room, critical_values
 from ._descent import Descent, above_log, revival, swap, swap_saving, turn
 
 __all__ = [
@@ -32,10 +38,6 @@ __all__ = [
     "StationaryPoint",
     "block_threshold",
     "build_point",
-    "check_latents",
-    "check_modes",
-    "check_room",
-    "critical_values",
     "structures",
 ]
 
@@ -56,7 +58,10 @@ class Field:
         weight = as_positive_number("beta", beta, "β weighs the rate and must be positive")
         values, critical, variance = critical_values(spectrum, noise_variance)
         k = check_latent_dim(latent_dim, spectrum.n_features)
-        check_representable("beta", weight * variance, "rescale data and noise variance together")
+        remedy = "rescale data and noise variance together"
+        check_representable("beta", weight * variance, remedy)
+        if not weight * variance > 0:
+            fail("beta", f"{weight}, whose βσ² vanishes in float64", "βσ² above 1e-308", remedy)
         with np.errstate(over="ignore"):
             check_representable("beta", critical / weight, "use a larger β")
         return cls(spectrum, weight, k, variance, values, critical)
@@ -99,6 +104,10 @@ class StationaryPoint:
     nullity : int
         Number of zero eigenvalues of the Hessian of L(D). In (E, C, D) there are k more for each
         direction in which S vanishes.
+
+    Notes
+    -----
+    Proved in ``proofs/landscape_stationary.py`` and ``proofs/landscape_index.py``.
     """
 
     blocks: tuple[Block, ...]
@@ -186,57 +195,14 @@ class StationaryPoint:
 
     def _turn(self) -> Descent:
         """Rotate the two most correlated latents of a block."""
-        gram = self.decoder.T @ self.decoder
-        level = self._field.tau + np.diagonal(gram)
-        share = np.triu(np.abs(gram) / np.sqrt(np.outer(level, level)), 1)
-        i, j = np.unravel_index(int(np.argmax(share)), share.shape)
-        return turn(self.decoder, (int(i), int(j)), self._field.beta, self._field.tau)
-
-
-def critical_values(
-    spectrum: Spectrum, noise_variance: Any
-) -> tuple[FloatArray, FloatArray, float]:
-    """All n eigenvalues, the same over σ², and σ²."""
-    check_spectrum(spectrum)
-    spectrum.require_complete("the landscape of the objective")
-    variance = as_positive_number("noise_variance", noise_variance, "pass the decoder's σ²")
-    values = spectrum.leading_eigenvalues(spectrum.n_features)
-    with np.errstate(over="ignore"):
-        critical = values / variance
-    check_representable(
-        "noise_variance", critical, "rescale data and noise variance so that λ₁/σ² is finite"
-    )
-    return values, critical, variance
-
-
-def check_modes(modes: Sequence[int], n: int) -> tuple[int, ...]:
-    """Return positions of eigenvectors, each in 0..n-1 and none twice."""
-    remedy = "eigenvectors are counted from 0, in the order of the eigenvalues"
-    chosen = tuple(check_count("modes", mode, 0, n - 1, remedy) for mode in modes)
-    if len(set(chosen)) < len(chosen):
-        fail("modes", f"{chosen} with repetitions", "every eigenvector once", "drop the repeated")
-    return chosen
-
-
-def check_latents(modes: Sequence[int], latents: Any) -> int:
-    """Return the size q of a block, at least its number of eigenvectors."""
-    if not modes:
-        fail(
-            "modes", "a block without eigenvectors", "at least one", "unused latents need no block"
-        )
-    remedy = "a block has at least one latent for each of its eigenvectors"
-    return check_count("latents", latents, len(modes), None, remedy)
-
-
-def check_room(used: int, latent_dim: int) -> None:
-    """Refuse more latents than there are."""
-    if used > latent_dim:
-        fail(
-            "modes",
-            f"{used} latents in use",
-            f"at most latent_dim = {latent_dim}",
-            "leave out modes, or raise latent_dim",
-        )
+        field, first, pairs = self._field, 0, []
+        for block in self.blocks:
+            if block.latents > 1:
+                (i, j), sizes = most_correlated(block, field.tau)
+                pairs.append((sizes, (first + i, first + j)))
+            first += block.latents
+        sizes, latents = max(pairs, key=lambda pair: pair[0][0])
+        return turn(self.decoder, latents, sizes, field.beta, field.tau)
 
 
 def block_threshold(critical: FloatArray, latents: int) -> float:
@@ -328,32 +294,41 @@ def _refuse(field: Field, modes: tuple[int, ...], latents: int) -> NoReturn:
     )
 
 
-def _gain(field: Field, block: Block) -> float:
-    """What a block saves over ignoring its eigenvectors, in units of β/2 nats."""
-    excesses = field.excesses[list(block.modes)]
+def _paid(field: Field, block: Block) -> float:
+    """What a block still costs, rate and distortion, in units of β/2 nats."""
     if block.latents == 1:
-        return float(above_log(excesses[0]))
-    ratios = 1 + excesses
-    paid = 2 * block.latents * np.log(block.root) + np.sqrt(ratios).sum() / block.root
-    return float(ratios.sum() - paid)
+        return float(1 + np.log1p(field.excesses[block.modes[0]]))
+    roots = np.sqrt(field.critical[list(block.modes)] / field.beta)
+    return float(2 * block.latents * np.log(block.root) + roots.sum() / block.root)
+
+
+def _lost(field: Field, block: Block) -> float:
+    """What sharing costs a block, in units of β/2 nats."""
+    if block.latents == 1:
+        return 0.0
+    roots = np.sqrt(field.critical[list(block.modes)] / field.beta)
+    return block_deficit(roots, block.root, block.latents)
 
 
 def _excess(field: Field, blocks: Sequence[Block]) -> float:
-    """Objective minus that of the optimum: pairwise where one latent has one eigenvector."""
+    """Objective minus that of the optimum, as a sum of terms >= 0.
+
+    Each block against its eigenvectors on latents of their own; those that are worth a latent
+    against the best ones, largest with largest. What both encode cancels before it is rounded.
+    """
     best = field.excesses[: field.latent_dim]
     best = best[best > 0]
-    if any(block.latents > 1 for block in blocks):
-        gained = sum(_gain(field, block) for block in blocks)
-        return 0.5 * field.beta * (float(above_log(best).sum()) - gained)
-    own = sorted(block.modes[0] for block in blocks)  # eigenvalues descend: largest with largest
+    carried = sorted(mode for block in blocks for mode in block.modes)  # eigenvalues descend
+    own = [mode for mode in carried if field.excesses[mode] > 0]
     rise = (field.critical[: len(own)] - field.critical[own]) / field.beta
     missing = best[len(own) :]
     inner = swap_saving(field.excesses[own], rise).sum() + above_log(missing).sum()
-    return float(0.5 * field.beta * inner)
+    return float(0.5 * field.beta * (inner + sum(_lost(field, block) for block in blocks)))
 
 
 def _objective(field: Field, blocks: Sequence[Block]) -> float:
     constant = 0.5 * field.values.size * np.log(2 * np.pi * field.noise_variance)
-    ignored = 0.5 * field.spectrum.total_variance / field.noise_variance
-    gained = sum(_gain(field, block) for block in blocks)
-    return float(constant + ignored - 0.5 * field.beta * gained)
+    carried = [mode for block in blocks for mode in block.modes]
+    ignored = 0.5 * np.delete(field.critical, carried).sum()
+    paid = sum(_paid(field, block) for block in blocks)
+    return float(constant + ignored + 0.5 * field.beta * paid)

@@ -24,6 +24,7 @@ from linvae.spectrum import Spectrum
 __all__ = ["reduced_gradient", "reduced_hessian", "reduced_objective"]
 
 _LARGEST_HESSIAN = 4096  # entries of D; the matrix then takes 128 MiB
+_RESCALE = "rescale data, decoder and noise variance together"
 
 
 def reduced_objective(
@@ -58,15 +59,20 @@ def reduced_objective(
         β or σ² not positive, D not a finite (n, k) matrix with k <= n.
     PartialSpectrumError
         A leading spectrum.
+
+    Notes
+    -----
+    Proved in ``proofs/landscape_reduced.py``.
     """
     unit = _Unit.of(spectrum, decoder, beta, noise_variance)
-    seen = unit.left.T @ unit.root  # shape: (k, m)
-    missed = unit.root - unit.left @ seen
-    traces = (missed**2).sum() + (seen**2 / (1 + unit.gains[:, None] ** 2)).sum()
-    inner = np.log1p(unit.diagonal).sum() + traces
+    with np.errstate(over="ignore", invalid="ignore"):  # looked at below
+        seen = unit.left.T @ unit.root  # shape: (k, m)
+        missed = unit.root - unit.left @ seen
+        traces = (missed**2).sum() + (seen**2 / (1 + unit.gains[:, None] ** 2)).sum()
+        inner = np.log1p(unit.diagonal).sum() + traces
     constant = 0.5 * spectrum.n_features * np.log(2 * np.pi * unit.variance)
     value = float(constant + 0.5 * unit.beta * inner)
-    check_representable("decoder", value, "rescale data, decoder and noise variance together")
+    check_representable("decoder", value, _RESCALE)
     return value
 
 
@@ -92,11 +98,18 @@ def reduced_gradient(
     ------
     InputError, PartialSpectrumError
         As for :func:`reduced_objective`.
+
+    Notes
+    -----
+    Proved in ``proofs/landscape_reduced.py``.
     """
     unit = _Unit.of(spectrum, decoder, beta, noise_variance)
-    pulled = unit.shrink(unit.root @ (unit.root.T @ unit.shrink(unit.matrix)))
-    slope = unit.matrix / (1 + unit.diagonal) - pulled
-    return np.asarray(unit.beta / unit.length * slope)
+    with np.errstate(over="ignore", invalid="ignore"):  # looked at below
+        pulled = unit.shrink(unit.root @ (unit.root.T @ unit.shrink(unit.matrix)))
+        slope = unit.matrix / (1 + unit.diagonal) - pulled
+        gradient = np.asarray(unit.beta / unit.length * slope)
+    check_representable("decoder", gradient, _RESCALE)
+    return gradient
 
 
 def reduced_hessian(
@@ -120,6 +133,10 @@ def reduced_hessian(
     ------
     InputError, PartialSpectrumError
         As for :func:`reduced_objective`, and for decoders with more entries.
+
+    Notes
+    -----
+    Proved in ``proofs/landscape_index.py``.
     """
     unit = _Unit.of(spectrum, decoder, beta, noise_variance)
     n, k = unit.matrix.shape
@@ -130,6 +147,15 @@ def reduced_hessian(
             f"at most {_LARGEST_HESSIAN}",
             "use reduced_gradient, or the closed-form index of a StationaryPoint",
         )
+    with np.errstate(over="ignore", invalid="ignore"):  # looked at below
+        hessian = _second_derivatives(unit)
+    check_representable("decoder", hessian, _RESCALE)
+    return hessian
+
+
+def _second_derivatives(unit: _Unit) -> FloatArray:
+    """The Hessian in nats per squared data unit, from what is in units of τ."""
+    n, k = unit.matrix.shape
     shrink = unit.shrink(np.eye(n))  # M = (I + B Bᵀ)⁻¹
     weight = 1 / (1 + unit.diagonal)
     inner = shrink @ unit.root
@@ -183,7 +209,8 @@ class _Unit:
         with np.errstate(over="ignore"):
             scaled, root = matrix / length, spectrum.root / length
             diagonal = (scaled**2).sum(axis=0)
-        check_representable("decoder", diagonal, "rescale data, decoder and σ² together")
+        check_representable("decoder", diagonal, _RESCALE)
+        check_representable("noise_variance", root, _RESCALE)
         left, gains, _ = np.linalg.svd(scaled, full_matrices=False)
         return cls(scaled, root, left, gains, diagonal, weight, variance, length)
 

@@ -6,6 +6,9 @@ r"""Stationary points at fixed β and σ²: blocks of latents, what they save, t
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+
 import sympy as sp
 
 from .modes import WATER_LEVEL
@@ -18,13 +21,23 @@ __all__ = [
     "BLOCK_SAVING",
     "BLOCK_SWAP_CURVATURE",
     "BLOCK_THRESHOLD",
+    "FREE_NEGATIVE",
+    "FREE_NULL",
+    "OTHER_NEGATIVE",
+    "OTHER_NULL",
+    "OWN_NEGATIVE",
+    "OWN_NULL",
     "PAIR_DETERMINANT",
+    "PAIR_NEGATIVE",
+    "PAIR_NULL",
     "REDUCED_MODE",
     "REVIVAL_CHANGE",
     "REVIVAL_CURVATURE",
     "REVIVAL_DROP",
     "SAVING",
     "SPARE_CURVATURE",
+    "SPARE_NEGATIVE",
+    "SPARE_NULL",
     "SWAP_CHANGE",
     "SWAP_CURVATURE",
     "SWAP_DROP",
@@ -33,6 +46,7 @@ __all__ = [
     "TURN_DROP",
     "g",
     "h",
+    "index_and_nullity",
     "lam_free",
     "lam_min",
     "lam_other",
@@ -83,6 +97,83 @@ PAIR_DETERMINANT = (
     * (lam_other - lam)
     / (root * root_other * sp.sqrt(lam * lam_other))
 )
+
+
+def _one_if(condition: sp.Basic) -> sp.Expr:
+    return sp.Piecewise((1, condition), (0, True))
+
+
+# Negative and zero directions: of a free mode against a mode of a block, and against its spare
+# latents,
+FREE_NEGATIVE = _one_if(lam_free > lam)
+FREE_NULL = _one_if(sp.Eq(lam_free, lam))
+SPARE_NEGATIVE = (q - r) * _one_if(lam_free > tau / root**2)
+SPARE_NULL = (q - r) * _one_if(sp.Eq(lam_free, tau / root**2))
+# of a mode of another block in the spare latents, and against a mode of the block, both ways,
+OTHER_NEGATIVE = (q - r) * _one_if(root > root_other)
+OTHER_NULL = (q - r) * _one_if(sp.Eq(root, root_other))
+PAIR_NEGATIVE = _one_if((root - root_other) * (lam - lam_other) < 0)
+PAIR_NULL = _one_if(sp.Eq((root - root_other) * (lam - lam_other), 0))
+# and of the block's own modes in its own latents.
+OWN_NEGATIVE = q - 1
+OWN_NULL = q * r - r * (r + 1) / 2 - (q - 1)
+
+_Block = tuple[sp.Expr, sp.Expr, Sequence[sp.Expr]]
+
+
+def index_and_nullity(
+    free: Sequence[sp.Expr], blocks: Sequence[_Block], unused: sp.Expr, level: sp.Expr
+) -> tuple[sp.Expr, sp.Expr]:
+    r"""Numbers of negative and of zero eigenvalues of the Hessian of L(D), summed over all pairs.
+
+    .. math:: \sum_b \Bigl[(q_b - 1) + \sum_p \Bigl(\#\{i: \lambda_p > \lambda_i\}
+              + (q_b - r_b)[\lambda_p > \tau/x_b^2]\Bigr)\Bigr] + \dots
+
+    Parameters
+    ----------
+    free : sequence of expressions
+        Eigenvalues that no latent carries.
+    blocks : sequence of (latents, root, eigenvalues)
+    unused : expression
+        Number of unused latents: spare ones of a block without eigenvectors, with x = 1.
+    level : expression
+        Water level τ.
+    """
+    negative = (FREE_NEGATIVE, SPARE_NEGATIVE, OTHER_NEGATIVE, PAIR_NEGATIVE, OWN_NEGATIVE)
+    null = (FREE_NULL, SPARE_NULL, OTHER_NULL, PAIR_NULL, OWN_NULL)
+    return (
+        _summed(negative, free, blocks, unused, level),
+        _summed(null, free, blocks, unused, level),
+    )
+
+
+def _summed(
+    terms: Sequence[sp.Expr],
+    free: Iterable[sp.Expr],
+    blocks: Sequence[_Block],
+    unused: sp.Expr,
+    level: sp.Expr,
+) -> sp.Expr:
+    one_free, spare, other, pair, own = terms
+    parts = []
+    for size, _, modes in blocks:
+        parts.append(_at(own, {q: size, r: len(modes)}))
+        parts += [_at(one_free, {lam_free: f, lam: each}) for f in free for each in modes]
+    for size, x, modes in [*blocks, (unused, sp.S.One, ())]:
+        here = {q: size, r: len(modes), root: x, tau: level}
+        parts += [_at(spare, here | {lam_free: f}) for f in free]
+    for one, two in combinations(blocks, 2):
+        for (size, x, modes), (_, y, others) in ((one, two), (two, one)):
+            here = {q: size, r: len(modes), root: x, root_other: y}
+            parts.append(len(others) * _at(other, here))
+        places = {root: one[1], root_other: two[1]}
+        parts += [_at(pair, places | {lam: i, lam_other: j}) for i in one[2] for j in two[2]]
+    return sp.Add(*parts)
+
+
+def _at(expression: sp.Expr, values: dict[sp.Symbol, object]) -> sp.Expr:
+    return expression.subs(values, simultaneous=True)
+
 
 # Change of L along the paths down, and at their ends.
 _power = t**2 * (lam_free / tau - 1)

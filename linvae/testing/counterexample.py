@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any
 
 from hypothesis import find, settings
 from hypothesis import strategies as st
+
+from linvae._validation import as_positive_number, fail
+from linvae.errors import InputTypeError
 
 __all__ = ["Counterexample", "refutes_sigmoid_gates", "smallest_counterexample"]
 
@@ -34,25 +38,45 @@ def _optimal_variance(eigenvalue: int, beta: int) -> Fraction:
     return min(Fraction(1), Fraction(beta, eigenvalue))
 
 
+def _positive(name: str, value: Any) -> Fraction:
+    """Return a positive number exactly."""
+    remedy = "pass a posterior variance, such as Fraction(1, 4)"
+    if isinstance(value, bool):
+        fail(name, value, "a number > 0", remedy, InputTypeError)
+    if not isinstance(value, Fraction | int):
+        return Fraction(as_positive_number(name, value, remedy))
+    if value <= 0:
+        fail(name, value, "a number > 0", remedy)
+    return Fraction(value)
+
+
 def refutes_sigmoid_gates(low: Fraction, middle: Fraction, high: Fraction) -> bool:
     r"""Whether no product of sigmoid gates takes these values at β, βq, βq².
 
-    .. math:: c(\beta q)^2 > c(\beta)\, c(\beta q^2)
-              \quad\text{or}\quad c(\beta) = c(\beta q) = c(\beta q^2)
+    .. math:: c(\beta q)^2 \le c(\beta)\, c(\beta q^2)
+              \quad\text{and not}\quad c(\beta) = c(\beta q) = c(\beta q^2)
 
     The logarithm of a positive base times sigmoids of wᵢ log β + bᵢ is a constant plus terms with
     second derivative −w² s(1−s) in log β: strictly concave, or constant when every w is 0. The
-    number of gates does not matter.
+    formula contradicts both, whatever the number of gates.
 
     Parameters
     ----------
     low, middle, high : Fraction
-        The three values, positive.
+        The three values, > 0; an int or a float stands for exactly the number it is.
 
     Returns
     -------
     bool
+
+    Raises
+    ------
+    InputError
+        A value that is not a finite number > 0.
     """
+    low, middle, high = (
+        _positive(name, value) for name, value in (("low", low), ("middle", middle), ("high", high))
+    )
     return middle**2 <= low * high and not low == middle == high
 
 

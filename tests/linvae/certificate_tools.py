@@ -49,3 +49,9 @@ def spoiled(side: str, which: int, name: str, size: float) -> lv.Hypernetwork:
     values.flat[1] += size
     pair[which] = dataclasses.replace(pair[which], **{name: values})
     return dataclasses.replace(EXACT, **{side: tuple(pair)})
+
+
+def some_betas() -> np.ndarray:
+    critical = SPECTRUM.leading_eigenvalues(3) / 0.7
+    beside = [np.nextafter(critical, 0), critical, np.nextafter(critical, np.inf)]
+    return np.concatenate([np.geomspace(*RANGE, 40), *beside, critical * (1 - 1e-9)])

@@ -164,11 +164,24 @@ def test_a_wrong_frontier_is_not_certified(
     assert run()[claim].status == "not certified"
 
 
+def test_a_rate_without_active_modes_is_not_certified(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(*args: Any, **kwargs: Any) -> lv.Frontier:
+        curve = lv.Frontier(*args, **kwargs)
+        curve._rate_at = np.concatenate([[1e-6], curve._rate_at[1:]])
+        return curve
+
+    monkeypatch.setattr(identities_module, "Frontier", wrong)
+    found = run()["frontier.rate"]
+    assert found.status == "not certified"
+    assert found.bound >= 1e-6
+
+
 def test_vectors_that_are_not_orthonormal_are_noticed() -> None:
     vectors = np.eye(3)
     vectors[1, 0] = 1e-6
     with working():
         assert not identities_module.orthonormality(vectors, 1e-10).passed
-        nothing = identities_module.orthonormality(np.zeros((3, 2)), 1e-10)
+        nothing = identities_module.orthonormality(np.zeros((3, 0)), 1e-10)
+        assert not identities_module.orthonormality(np.eye(3) * [1, 1, 0], 1e-10).passed
     assert nothing.passed
     assert nothing.boxes == 0

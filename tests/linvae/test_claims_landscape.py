@@ -69,7 +69,10 @@ def longer(block: Any) -> Any:
 
 FAULTS: list[tuple[str, Any, str, Any]] = [
     ("excess", points, "_block", wrong(points._block, longer)),
-    ("excess", points, "_gain", wrong(points._gain, lambda gain: 1.001 * gain)),
+    ("excess", points, "_paid", wrong(points._paid, lambda paid: 1.001 * paid)),
+    ("excess", points, "block_deficit", wrong(blocks.block_deficit, lambda lost: 1.001 * lost)),
+    ("excess", blocks, "_phi", lambda ratio: 0.0 * ratio),
+    ("excess", points, "swap_saving", wrong(descent.swap_saving, lambda saved: 1.001 * saved)),
     ("excess", points, "_excess", wrong(points._excess, lambda excess: 2 * excess)),
     ("excess", points, "block_root", wrong(blocks.block_root, lambda x: 1.001 * x)),
     ("excess", points, "block_mixing",

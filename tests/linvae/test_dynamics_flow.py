@@ -13,13 +13,14 @@ from scipy.optimize import differential_evolution
 import linvae as lv
 from linvae import dynamics
 from linvae.dynamics import BetaSchedule, cyclical, linear_warmup, mode_flow, model_flow
-from linvae.errors import InputError, InputTypeError
+from linvae.errors import FlowError, InputError, InputTypeError
 from tests import oracles
 from tests.linvae.test_dynamics import unpacked
 from tests.tolerances import assert_close
 
 Array = np.ndarray
 MODEST = st.floats(-0.5, 0.5).map(lambda x: float(10.0**x))
+STARTS = st.floats(-1, 1).filter(lambda x: x == 0 or abs(x) >= 1e-100)
 SETTLED = 1e-6  # what a flow of finite length and finite tolerance leaves
 
 
@@ -37,7 +38,7 @@ def at(path: dynamics.Trajectory, index: int) -> tuple[float, float, float]:
 
 
 @settings(max_examples=12)
-@given(MODEST, MODEST, st.floats(0.1, 2.0), st.floats(-1, 1), st.floats(-1, 1), st.data())
+@given(MODEST, MODEST, st.floats(0.1, 2.0), STARTS, STARTS, st.data())
 def test_the_objective_falls_while_beta_stands_still(
     value: float, s2: float, ratio: float, e: float, d: float, data: st.DataObject
 ) -> None:
@@ -314,6 +315,14 @@ def test_bad_input() -> None:
         ("β >= 0", lambda: mode_flow(1.0, lambda t: -1.0, start, times, **good)),
         ("β >= 0", lambda: mode_flow(1.0, -1.0, start, times, **good)),
         ("β > 0", lambda: mode_flow(1.0, 0.0, 0.1, times, flow="decoder", **good)),
+        ("tolerance", lambda: mode_flow(1.0, 1.0, start, times, tolerance=1e-30, **good)),
+        ("tolerance", lambda: mode_flow(1.0, 1.0, start, times, tolerance=1.0, **good)),
+        ("start: got 1e-300", lambda: mode_flow(1.0, 1.0, (1e-300, 1.0, 0.1), times, **good)),
+        ("span", lambda: mode_flow(1.0, 1.0, start, [-1e308, 1e308], **good)),
+        ("beta: got two parts", lambda: mode_flow(1.0, [1, 2], start, times, **good)),
+        ("beta: got two parts", lambda: mode_flow(1.0, np.ones(2), start, times, **good)),
+        ("period, cycles", lambda: cyclical(1.0, 1e308, 10)),
+        ("cycles", lambda: cyclical(1.0, 1.0, 10**10)),
         ("3 parts", lambda: mode_flow(1.0, ([0], [1], [2]), start, times, **good)),
         ("fall", lambda: BetaSchedule([1.0, 0.0], [1.0, 1.0])),
         ("entries", lambda: BetaSchedule([1.0, 2.0], [1.0])),
@@ -329,5 +338,6 @@ def test_bad_input() -> None:
 
 
 def test_a_flow_that_explodes_says_so() -> None:
-    with pytest.raises(RuntimeError, match="got stuck"):
+    with pytest.raises(FlowError, match=r"got stuck.*float64 range"):
         mode_flow(1.0, 1.0, (1e200, 1.0, 1e200), [0.0, 3.0], noise_variance=1.0)
+    assert issubclass(FlowError, RuntimeError)

@@ -173,3 +173,25 @@ def test_bad_input() -> None:
     ):  # fmt: skip
         with pytest.raises(InputError, match=match):
             call()
+
+
+def test_far_ends_of_the_range() -> None:
+    assert smoothed_gate([-1e308, 1e308], 64.0).tolist() == [1.0, 0.0]
+    assert smoothed_gate_slope([-1e308, 1e308], 64.0).tolist() == [0.0, 0.0]
+    # At a sharpness whose product with x overflows, the gate is the exact one.
+    x = np.array([-10.0, -0.1, 10.0])
+    assert_close(smoothed_gate(x, 1e308), smoothed_gate(x))
+    assert_close(smoothed_gate_slope(x, 1e308), smoothed_gate_slope(x))
+    # In units u of the data, λ and σ² grow by u² and the objective in nats stays.
+    one = dynamics.revival_gradient(2.0, 0.0, beta_range=RANGE, noise_variance=0.5)
+    for unit in (1e-290, 1e290):
+        got = dynamics.revival_gradient(
+            2.0 * unit, 0.0, beta_range=RANGE, noise_variance=0.5 * unit
+        )
+        assert got == pytest.approx(float(one), rel=1e-9)
+    for call in (
+        lambda: dynamics.revival_gradient(1.0, 0.0, base=1e200, sharpness=4.0, **OPTIONS),
+        lambda: dynamics.reopening_rate(1.0, base=1e200, **OPTIONS),
+    ):
+        with pytest.raises(InputError, match="beyond the float64 range"):
+            call()

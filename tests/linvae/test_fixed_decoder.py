@@ -111,7 +111,7 @@ def test_rank_deficient_and_leading() -> None:
     got = FixedDecoderFrontier(leading, repeated, 1.0).at_beta([0.5, 2.0])
     assert_close(got.objective, want.objective, "rounding")
     with pytest.raises(PartialSpectrumError):
-        FixedDecoderFrontier(leading, np.eye(3)[:, 1:], 1.0).at_beta(1.0)
+        FixedDecoderFrontier(leading, np.eye(3)[:, 1:], 1.0)
     nothing = FixedDecoderFrontier(spectrum, np.zeros((3, 2)), 1.0).at_beta(0.1)
     assert (nothing.rate, nothing.squared_error) == (0.0, 7.0)
 
@@ -125,6 +125,9 @@ def test_rank_deficient_and_leading() -> None:
         ({"noise_variance": 0.0}, "noise_variance"),
         ({"covariance": "both"}, "full or diagonal"),
         ({"offset": [1.0]}, "offset"),
+        ({"offset": [1e200, 0.0, 0.0]}, "offset: got values that lead beyond the float64 range"),
+        ({"decoder": np.full((3, 1), 1e200)}, "decoder: got values that lead beyond"),
+        ({"decoder": np.full((3, 1), 1e308)}, "decoder: got values that lead beyond"),
     ],
 )
 def test_bad_input_is_named(change: dict, message: str) -> None:
@@ -133,3 +136,16 @@ def test_bad_input_is_named(change: dict, message: str) -> None:
         FixedDecoderFrontier(lv.Spectrum.from_eigenvalues([3.0, 2.0, 1.0]), **options)
     with pytest.raises(InputError, match="beta"):
         FixedDecoderFrontier(lv.Spectrum.from_eigenvalues([1.0]), np.ones((1, 1)), 1.0).at_beta(0)
+
+
+@pytest.mark.parametrize("kind", ["full", "diagonal"])
+def test_far_ends_of_the_range(kind: str) -> None:
+    spectrum = lv.Spectrum.from_eigenvalues([3.0, 2.0, 1.0])
+    curve = FixedDecoderFrontier(spectrum, np.eye(3)[:, :2], 1e308, covariance=kind)
+    point = curve.at_beta(0.5)
+    assert point.rate == 0
+    # Of N(0, σ²): n/2 log 2πσ², although 2πσ² overflows.
+    assert point.objective == pytest.approx(1.5 * (np.log(2 * np.pi) + 308 * np.log(10)))
+    for beta in (1e308, 1e-320):
+        with pytest.raises(InputError, match="beyond the float64 range"):
+            FixedDecoderFrontier(spectrum, np.eye(3)[:, :2], 10.0, covariance=kind).at_beta(beta)

@@ -323,3 +323,31 @@ def test_bad_input() -> None:
         curve.gap(1.0, 1.0, np.nan, 1.0, 1.0)
     with pytest.raises(InputError, match="broadcast"):
         curve.gap([1.0, 2.0], 1.0, 1.0, [1.0, 1.0, 1.0], 1.0)
+
+
+def test_far_ends_of_the_range() -> None:
+    curve = HierarchicalFrontier(SPECTRUM, latent_dims=(2, 1), noise_variance=1e308)
+    n = SPECTRUM.n_features
+    want = n / 2 * (np.log(2 * np.pi) + 308 * np.log(10))
+    assert float(curve.at(1.0, 0.5).objective) == pytest.approx(want)
+    terms = curve.model(1.0, 0.5).evaluate(SPECTRUM, 1.0, 0.5)
+    assert terms.objective == pytest.approx(want)
+    curve = HierarchicalFrontier(SPECTRUM, latent_dims=(2, 1), noise_variance=1.0)
+    for std in (1e200, 1e-200):
+        with pytest.raises(InputError, match="prior_std: got"):
+            curve.model(1.0, 0.5, prior_std=std)
+    with pytest.raises(InputError, match="ratio, prior_std"):
+        curve.model(1.0, 0.5, prior_std=1e150, ratio=1e-200)
+    for rates in ((1e308, 1e308), (1e308, 0.0), (0.0, 1e308)):
+        with pytest.raises(RangeError, match="ask for less"):
+            curve.at_rates(*rates)
+    with pytest.raises(InputError, match="gap: got values that lead beyond"):
+        curve.gap(1e200, 1e200, 1.0, 1e200, 0.5)
+
+
+def test_data_without_variance_have_rate_zero_at_every_weight() -> None:
+    nothing = lv.Spectrum.from_eigenvalues([0.0, 0.0])
+    curve = HierarchicalFrontier(nothing, latent_dims=(2, 1), noise_variance=1.0)
+    point = curve.at_rates(0.0, 0.0)
+    assert (point.beta1, point.beta2) == (0, 0), "the smallest weight with that rate"
+    assert point.objective == curve.at(1e-300, 1e-300).objective

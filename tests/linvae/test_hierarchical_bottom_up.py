@@ -202,3 +202,23 @@ def test_extreme_scales(case: tuple[Problem, BottomUpFrontier, float, float]) ->
     points = curve.at(beta1, beta2)
     terms = curve.model(beta1, beta2).evaluate(problem.spectrum, beta1, beta2)
     assert_close(terms.objective, points.objective, scale=magnitude(problem, beta1, beta2, points))
+
+
+def test_far_ends_of_the_range() -> None:
+    options: dict[str, Any] = {"latent_dims": (2, 1)}
+    wide = BottomUpFrontier(SPECTRUM, noise_variance=1e308, **options).at(1.0, 1.0)
+    want = SPECTRUM.n_features / 2 * (np.log(2 * np.pi) + 308 * np.log(10))
+    assert float(wide.objective) == pytest.approx(want)
+    learned = BottomUpFrontier(SPECTRUM, noise_variance=10.0, **options)
+    fixed = BottomUpFrontier(SPECTRUM, noise_variance=1e308, encoder_variance=1e308, **options)
+    narrow = BottomUpFrontier(SPECTRUM, noise_variance=1e-308, **options)
+    stretched = BottomUpFrontier(SPECTRUM, noise_variance=1.0, prior_variance=1e308, **options)
+    for call in (
+        lambda: learned.at(1e308, 1e308),
+        lambda: fixed.at(10.0, 10.0),
+        lambda: narrow.at(1e-20, 1.0),
+        lambda: learned.model(1e-308, 1e308),
+        lambda: stretched.model(1.0, 100.0),
+    ):
+        with pytest.raises(InputError, match="beyond the float64 range"):
+            call()

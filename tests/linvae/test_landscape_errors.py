@@ -85,6 +85,82 @@ def test_kinds() -> None:
         block_stationary_point(SPECTRUM, 0.5, [([0], 2)], rng=3, **OPTIONS)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("modes", [0, None, "ab", b"ab", 0.5, np.array(0)])
+def test_modes_that_are_no_sequence(modes: Any) -> None:
+    for call in (
+        lambda: stationary_point(SPECTRUM, 0.5, modes, **OPTIONS),
+        lambda: collapse_beta(SPECTRUM, modes, noise_variance=1.0),
+        lambda: stable_range(SPECTRUM, modes, **OPTIONS),
+        lambda: block_stationary_point(SPECTRUM, 0.5, [(modes, 1)], **OPTIONS),
+    ):
+        with pytest.raises(InputTypeError, match=r"^modes: got ") as caught:
+            call()  # type: ignore[no-untyped-call]
+        assert str(caught.value).endswith("; pass [0], or [((0, 1), 2)]")
+
+
+@pytest.mark.parametrize(
+    ("blocks", "name"),
+    [
+        (5, "blocks"),
+        ([5], "blocks"),
+        (None, "blocks"),
+        ("ab", "blocks"),
+        (["ab"], "blocks"),
+        ([(0,)], "blocks"),
+        ([((0,), 1, 2)], "blocks"),
+        ([(0, 1)], "modes"),
+        ({(0, 1): 2}, "modes"),
+        ([((0,), None)], "latents"),
+    ],
+)
+def test_blocks_that_are_no_pairs(blocks: Any, name: str) -> None:
+    with pytest.raises(InputError, match=f"^{name}: got ") as caught:
+        block_stationary_point(SPECTRUM, 0.5, blocks, **OPTIONS)
+    if name != "latents":
+        assert "[((0, 1), 2)]" in str(caught.value)
+
+
+def test_any_sequence_will_do() -> None:
+    want = block_stationary_point(SPECTRUM, 0.5, [((0, 1), 2)], **OPTIONS)
+    for blocks in (iter([([0, 1], 2)]), ((range(2), 2),), [(np.arange(2), np.int64(2))]):
+        got = block_stationary_point(SPECTRUM, 0.5, blocks, **OPTIONS)  # type: ignore[arg-type]
+        assert (got.decoder == want.decoder).all()
+
+
+@pytest.mark.parametrize("shared", ["no", 0, 1, None])
+def test_switches_are_bools(shared: Any) -> None:
+    with pytest.raises(InputTypeError, match=r"shared: got .* True or False"):
+        stationary_points(SPECTRUM, 29.5, shared=shared, **OPTIONS)
+
+
+def test_more_latents_than_features() -> None:
+    for latents in (31, 10**400):
+        with pytest.raises(InputError, match=r"latents: got .* <= 30"):
+            collapse_beta(SPECTRUM, [0, 1], noise_variance=1.0, latents=latents)
+
+
+@pytest.mark.parametrize("call", [reduced_objective, reduced_gradient, reduced_hessian])
+def test_values_beyond_float64(call: Callable[..., Any]) -> None:
+    """One error or a finite value, never a warning."""
+    refused = 0
+    for size in (1e-200, 1.0, 1e120, 1e150):
+        for top in (1e-300, 1.0, 1e300):
+            for noise in (1e-300, 1e-150, 1.0, 1e150, 1e300):
+                spectrum = lv.Spectrum.from_eigenvalues([top, 0.5 * top, 0.0])
+                decoder = size * np.array([[1.0, 0.0], [1.0, 2.0], [0.0, 1.0]])
+                try:
+                    assert np.isfinite(call(spectrum, decoder, 1.0, noise_variance=noise)).all()
+                except InputError:
+                    refused += 1
+    assert 0 < refused < 50
+
+
+def test_a_water_level_that_vanishes() -> None:
+    tiny = lv.Spectrum.from_eigenvalues([1e-300, 0.0])
+    with pytest.raises(InputError, match="βσ² vanishes"):
+        stationary_point(tiny, 1e-170, [], latent_dim=1, noise_variance=1e-160)
+
+
 def test_leading_spectra_are_refused() -> None:
     for call in (
         lambda: stationary_point(PARTIAL, 0.5, [0], **OPTIONS),

@@ -14,13 +14,14 @@ import linvae as lv
 from linvae.landscape import (
     Descent,
     StationaryPoint,
+    block_stationary_point,
     reduced_gradient,
     reduced_hessian,
     reduced_objective,
     stationary_point,
     stationary_points,
 )
-from linvae.testing.strategies import KINDS, Problem, generators, problems
+from linvae.testing.strategies import KINDS, Problem, generators, problems, scales
 from tests.tolerances import assert_close
 
 Array = NDArray[np.float64]
@@ -87,6 +88,53 @@ def test_ways_down_from_the_whole_catalogue(values: tuple[float, ...]) -> None:
         assert_close(flat @ hessian @ flat, way.curvature, scale=1 / s2)
     if len(set(values)) == 4:
         assert kinds == {"turn", "swap", "revival"}
+
+
+@given(scales(extreme=True), st.sampled_from(CASES))
+def test_ways_down_at_extreme_scales(scale: float, values: tuple[float, ...]) -> None:
+    """Data times a scale change lengths alone, also where products of variances overflow."""
+    beta, s2, unit = 0.8, 0.9, scale**2
+    points, moved = (
+        stationary_points(
+            lv.Spectrum.from_eigenvalues(np.array(values) * u), beta,
+            latent_dim=3, noise_variance=s2 * u, shared=True,
+        )
+        for u in (1.0, unit)
+    )  # fmt: skip
+    found = {key(point): point for point in moved}
+    assert len(points) == len(moved) == len(found)
+    for point in points:
+        other, way = found[key(point)], point.descent
+        assert_close(other.excess, point.excess, scale=1.0)
+        assert_close(other.decoder / scale, point.decoder)
+        assert (way is None) == (other.descent is None)
+        if way is None or other.descent is None:
+            continue
+        assert_close(other.descent.drop, way.drop)
+        assert_close(other.descent.curvature * unit, way.curvature)
+        assert_close(np.linalg.norm(other.descent.direction), 1.0)
+        for t in (0.3, 1.0):
+            assert np.isfinite(other.descent.decoder(t)).all()
+            assert_close(other.descent.change(t), way.change(t), scale=way.drop)
+
+
+@pytest.mark.parametrize("top", [5.0, 1e4, 1e16, 1e40, 1e100, 1e300])
+def test_the_turn_of_two_unequal_modes(top: float) -> None:
+    """Next to a huge mode the latents are parallel but for rounding; the drop is not."""
+    spectrum, beta = lv.Spectrum.from_eigenvalues([top, 4.0, 2.0]), 0.5
+    point = block_stationary_point(spectrum, beta, [((0, 1), 2)], latent_dim=2, noise_variance=1.0)
+    way, (large, small) = point.descent, (np.sqrt(top), 2.0)
+    assert way is not None
+    ratio = small / large  # |h|/(τ + g) = (√λ₁ − √λ₂)/(√λ₁ + √λ₂)
+    want = 0.5 * beta * (2 * np.log1p(ratio) - np.log(4 * ratio))
+    assert_close(way.drop, want)
+    assert_close(way.change(1.0), -want)
+    assert way.drop < point.excess  # the latents come apart, their gains are not yet the best
+    assert (np.diff([way.change(t) for t in PLACES]) < 0).all()
+
+
+def key(point: StationaryPoint) -> tuple[tuple[tuple[int, ...], int], ...]:
+    return tuple((block.modes, block.latents) for block in point.blocks)
 
 
 def start(rng: np.random.Generator, n: int, k: int) -> Array:

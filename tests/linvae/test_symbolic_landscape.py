@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import sympy as sp
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -17,6 +18,7 @@ from linvae.landscape import (
     reduced_objective,
     stationary_point,
 )
+from linvae.landscape._blocks import Block, index_and_nullity
 from linvae.symbolic import evaluate
 from linvae.symbolic import landscape as shape
 from tests.tolerances import assert_close
@@ -133,6 +135,48 @@ def test_curvatures(lam: float, free: float, s2: float, share: float) -> None:
     assert_close(lone @ own_rows @ lone, turn, scale=unit)
     assert pair.descent is not None
     assert_close(pair.descent.curvature, turn)
+
+
+# Few values, exact as floats, so that ties are drawn: of modes, of roots, and with τ/x².
+ratios = st.sampled_from([0.0, 0.25, 0.5, 1.0, 2.0, 3.0])
+roots = st.sampled_from([1.25, 1.5, 2.0])
+
+
+@st.composite
+def block_data(draw: st.DrawFn) -> tuple[list[float], list[tuple[int, float, list[float]]], int]:
+    """Free eigenvalues in units of τ, blocks (latents, root, eigenvalues), unused latents."""
+    blocks = []
+    for _ in range(draw(st.integers(0, 3))):
+        x, values = draw(roots), draw(st.lists(ratios, min_size=1, max_size=3))
+        latents = len(values) + draw(st.integers(0, 2))
+        # The root of a single latent is that of its eigenvalue.
+        blocks.append((latents, x, values if latents > 1 else [x**2]))
+    return draw(st.lists(ratios, max_size=4)), blocks, draw(st.integers(0, 3))
+
+
+@given(block_data(), st.sampled_from([0.5, 1.0, 4.0]))
+def test_counts(
+    data: tuple[list[float], list[tuple[int, float, list[float]]], int], beta: float
+) -> None:
+    """The integers that the library returns are the sum of the counts that are proved."""
+    free, blocks, unused = data
+    critical = [beta * ratio for ratio in free]
+    built = []
+    for latents, x, values in blocks:
+        modes = tuple(range(len(critical), len(critical) + len(values)))
+        critical += [beta * ratio for ratio in values]
+        built.append(
+            Block(modes, latents, x, np.ones(len(values)), np.eye(latents)[:, : len(values)])
+        )
+    got = index_and_nullity(np.array(critical), beta, built, unused)
+    exact = [
+        (sp.Integer(latents), sp.Rational(x), [sp.Rational(beta * ratio) for ratio in values])
+        for latents, x, values in blocks
+    ]
+    want = shape.index_and_nullity(
+        [sp.Rational(beta * ratio) for ratio in free], exact, sp.Integer(unused), sp.Rational(beta)
+    )
+    assert got == want
 
 
 @given(st.floats(1.05, 20.0), st.floats(1.05, 20.0), positive, positive, shares)

@@ -12,7 +12,7 @@ from scipy.linalg import sqrtm
 from scipy.optimize import minimize
 
 import linvae as lv
-from linvae.errors import InputError, PartialSpectrumError
+from linvae.errors import InputError, InputTypeError, PartialSpectrumError
 from linvae.testing.strategies import (
     KINDS,
     Problem,
@@ -195,8 +195,16 @@ def test_accuracy_bound_at_its_ends() -> None:
         (lambda v, s: frechet_distance(3, s), "int.*a LinearVAE"),
         (lambda v, s: accuracy_bound(-1.0, 3), "information.*-1.0.*nats >= 0"),
         (lambda v, s: accuracy_bound(np.nan, 3), "information"),
-        (lambda v, s: accuracy_bound(1.0, 1), "class_probabilities.*at least 2"),
+        (
+            lambda v, s: accuracy_bound(1.0, 1),
+            "class_probabilities: got 1; expected an integer >= 2",
+        ),
+        (lambda v, s: accuracy_bound(1.0, 2.0), "class_probabilities: got 2.0; .*an integer >= 2"),
+        (lambda v, s: accuracy_bound(1.0, True), "class_probabilities: got True; .*an integer"),
         (lambda v, s: accuracy_bound(1.0, [0.5, 0.6]), "sum 1.1"),
+        (lambda v, s: frechet_distance(v, s, noise="no"), "noise: got 'no'; expected True or"),
+        (lambda v, s: frechet_distance(v, s, noise=None), "noise: got None"),
+        (lambda v, s: frechet_distance(v, s, noise=2), "noise: got 2"),
         (lambda v, s: accuracy_bound(1.0, [1.0, 0.0]), "positive"),
         (lambda v, s: accuracy_bound(1.0, [0.5, np.inf]), "class_probabilities"),
     ],
@@ -206,6 +214,24 @@ def test_bad_input_is_named(call, message: str) -> None:
     vae = lv.response(spectrum, 1.0, latent_dim=2, noise_variance=0.5)
     with pytest.raises(InputError, match=message):
         call(vae, spectrum)
+
+
+def test_a_wrong_kind_of_model_is_a_type_error() -> None:
+    spectrum = lv.Spectrum.from_eigenvalues([3.0, 2.0, 1.0])
+    for call in (active_units, frechet_distance):
+        with pytest.raises(InputTypeError, match="vae: got ndarray"):
+            call(np.eye(3), spectrum)
+
+
+def test_accuracy_bound_with_many_classes() -> None:
+    for classes in (2, 10, 1000):
+        equal = np.full(classes, 1 / classes)
+        nats = np.linspace(0, np.log(classes), 7)
+        # Where f is flat, at 1/M, the two entropies' rounding moves the bound by √ulp.
+        assert_close(accuracy_bound(nats[1:], classes), accuracy_bound(nats[1:], equal))
+    many = [float(accuracy_bound(0.3, 10**power)) for power in (6, 9, 400)]
+    assert many == sorted(many, reverse=True)
+    assert 0 < many[-1] < 1e-3
 
 
 def test_psnr_of_a_model_is_that_of_its_point() -> None:

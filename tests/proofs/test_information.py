@@ -197,3 +197,6 @@ def test_rules_rewrite_until_they_end() -> None:
     assert not words.same(P * P * Q, Q, rules)
     with pytest.raises(ValueError, match="do not come to an end"):
         words.reduce(P, {P: P * P})
+    for left in (2 * P * Q, P * Q + Q * P, sp.S.One, sp.S.Zero):
+        with pytest.raises(ValueError, match="rewrites one word"):
+            words.reduce(P * Q, {left: sp.S.One})

@@ -35,6 +35,17 @@ FAULTS = [
     ("landscape_index", shape, "BLOCK_SWAP_CURVATURE", shape.SWAP_CURVATURE),
     ("landscape_index", shape, "PAIR_DETERMINANT", -shape.PAIR_DETERMINANT),
     ("landscape_index", shape, "TURN_CURVATURE", shape.TURN_CURVATURE / 2),
+    ("landscape_index", shape, "OWN_NEGATIVE", shape.q + 5),
+    ("landscape_index", shape, "OWN_NULL", shape.OWN_NULL - 1),
+    ("landscape_index", shape, "FREE_NEGATIVE", sp.Integer(1)),
+    ("landscape_index", shape, "FREE_NULL", sp.Integer(0)),
+    ("landscape_index", shape, "SPARE_NEGATIVE", shape.SPARE_NEGATIVE.subs(shape.root, 1)),
+    ("landscape_index", shape, "SPARE_NULL", shape.SPARE_NEGATIVE),
+    ("landscape_index", shape, "OTHER_NEGATIVE", shape.OTHER_NULL),
+    ("landscape_index", shape, "OTHER_NULL", sp.Integer(0)),
+    ("landscape_index", shape, "PAIR_NEGATIVE", sp.Integer(0)),
+    ("landscape_index", shape, "PAIR_NULL", sp.Integer(1)),
+    ("landscape_index", shape, "index_and_nullity", lambda *data: (sp.Integer(2), sp.Integer(0))),
     ("landscape_minima", shape, "TURN_CURVATURE", shape.TURN_CURVATURE / 2),
     ("landscape_minima", shape, "TURN_CHANGE", shape.TURN_CHANGE.subs(shape.t, 1)),
     ("landscape_minima", shape, "SWAP_CHANGE", -shape.SWAP_CHANGE),
@@ -62,7 +73,7 @@ def test_a_weaker_theorem_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stationary, "mode_power", lambda: shape.root * sp.Symbol("s") - 1)
     assert stationary.prove().verdict == "fails"
     minima = import_module("proofs.landscape_minima")
-    monkeypatch.setattr(minima, "_left_over_is_leading", lambda *args: False)
+    monkeypatch.setattr(minima, "saved", lambda ratio: ratio - sp.log(ratio))
     assert minima.prove().verdict == "fails"
     index = import_module("proofs.landscape_index")
     monkeypatch.setattr(index, "mu", index.x * index.a)
