@@ -240,7 +240,12 @@ def test_modes_at_the_optimum(problem: Problem, data: st.DataObject) -> None:
         processing += float(
             evaluate(forms.MODE_PROCESSING_GAP, lambda_=value, beta=weight, sigma2=s2)
         )
-    assert_close(parts.aggregated_covariance, np.eye(k), "rounding", scale=1.0, size=k)
+    # Rows for small eigenvalues are long: they read what rounding leaves of the large ones.
+    small = problem.spectrum.eigenvalues[problem.spectrum.eigenvalues > 0][:k][-1:]
+    spread = float(np.sqrt(problem.spectrum.eigenvalues[0] / small[0])) if small.size else 1.0
+    assert_close(
+        parts.aggregated_covariance, np.eye(k), "rounding", scale=1.0, size=k, condition=spread
+    )
     assert_close(parts.mutual_information, information, "rounding", scale=k + information, size=k)
     n = problem.population.n
     size = n * (2 + abs(np.log(s2))) + values.sum() / s2 + terms.rate + n * beta
