@@ -32,6 +32,8 @@ def test_the_classes_can_be_caught_as_the_builtin_ones():
     for kind in kinds:
         if issubclass(kind, Warning):
             assert issubclass(kind, errors.LinvaeWarning)
+        elif kind in (errors.SubjectError, errors.FlowError):
+            assert issubclass(kind, RuntimeError)  # not about what was passed in
         else:
             assert issubclass(kind, InputError)
             assert issubclass(kind, ValueError)
