@@ -7,92 +7,15 @@ import random
 import sys
 import textwrap
 import warnings
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import linvae as lv
-import linvae.errors
-from linvae import cli
 from linvae.cli import check, subjects
-from linvae.doctor import Examination, Finding
-from tests.linvae.cli_tools import assert_refused, runner, strict
+from tests.linvae.cli_tools import assert_refused, strict
 
-CODE = """
-    import os, sys
-    import numpy as np
-
-    print("said while it was imported")
-
-    def kl(mean, log_var):
-        return -0.5 * (1 + log_var - mean**2 - np.exp(log_var)).sum()
-
-    def right(x, x_hat, mean, log_var):
-        return ((x - x_hat) ** 2).sum() + kl(mean, log_var)
-
-    def averaged(x, x_hat, mean, log_var):
-        np.random.seed(1)
-        print("said while it ran", file=sys.stderr)
-        return ((x - x_hat) ** 2).mean() + kl(mean, log_var) / len(x)
-
-    def raising(x, x_hat, mean, log_var):
-        raise KeyError("<weights>")
-
-    def leaving(x, x_hat, mean, log_var):
-        sys.exit(3)
-
-    class Model:
-        def encode(self, x):
-            mean = x[:, :1] * 0.5
-            return mean, np.full_like(mean, -1.0)
-
-        def decode(self, z):
-            return np.concatenate([z, z, z], axis=1)
-
-    class NeedsSize(Model):
-        def __init__(self, size):
-            self.size = size
-
-    model = Model()
-
-    class Inside:
-        right = staticmethod(right)
-
-    class Estimator:
-        def fit(self, X, beta, latent_dim, seed):
-            return model
-
-    def train(X, beta, latent_dim, seed):
-        return model
-
-    def active(mean):
-        return int((mean.var(axis=0) > 0.01).sum())
-
-    number = 3
-"""
-
-
-@pytest.fixture
-def run(capsys, monkeypatch):
-    verb = cli.Verb(check.SUMMARY, check.add_options, check.run)
-    monkeypatch.setitem(cli.VERBS, "check", verb)
-    monkeypatch.setattr(subjects, "entry_points", lambda group: ())
-    return runner(capsys)
-
-
-@pytest.fixture
-def mine(tmp_path, monkeypatch):
-    path = tmp_path / "mine.py"
-    path.write_text(textwrap.dedent(CODE))
-    monkeypatch.chdir(tmp_path)
-    yield path
-    sys.modules.pop("mine", None)
-
-
-def with_adapter(monkeypatch, adapt):
-    entry = SimpleNamespace(load=lambda: adapt)
-    monkeypatch.setattr(subjects, "entry_points", lambda group: [entry])
+from .check_tools import CODE, examinations
 
 
 def test_a_right_loss_is_healthy(run, mine):
@@ -229,28 +152,6 @@ def test_nothing_of_the_process_is_changed(run, mine):
     assert sys.path == path
 
 
-def examinations(monkeypatch):
-    """Replace what trains and measures; returns the calls."""
-    import linvae.doctor.metrics as metrics
-    import linvae.doctor.training as training
-
-    calls = []
-
-    def fake(kind):
-        def examine(*arguments, **options):
-            calls.append((kind, arguments, options))
-            finding = Finding("a-code", "asked?", "found.", {"x": 1.0}, "cause", "remedy")
-            facts = {"runs": [{"n": 1, "latents": [{"c": 2.0}]}]}
-            return Examination(kind, options["subject"], ("asked?",), facts, (finding,))
-
-        return examine
-
-    monkeypatch.setattr(training, "examine_trainer", fake("trainer"))
-    monkeypatch.setattr(training, "examine_model", fake("model"))
-    monkeypatch.setattr(metrics, "examine_metric", fake("metric"))
-    return calls
-
-
 @pytest.mark.parametrize("name", ["train", "Estimator"])
 def test_trainers_are_guessed_and_get_their_options(run, mine, monkeypatch, name):
     calls = examinations(monkeypatch)
@@ -306,81 +207,6 @@ def test_options_of_every_kind_are_those_of_the_library():
     assert set(check._METRICS) == set(getattr(metrics, "METRICS", check._METRICS))
 
 
-# --- adapters ------------------------------------------------------------------------------------
-
-
-def adapted(**changes):
-    parts = {"library": "theirs", "kind": "loss", "loss": None, "fit": None, "metric": None,
-             "evaluation": None, "convert": None, "state": None, "notes": ("guessed this",),
-             "betas": None, "noise_variance": None}  # fmt: skip
-    return SimpleNamespace(**{**parts, **changes})
-
-
-def test_an_adapter_is_asked_first_and_its_notes_are_shown(run, mine, monkeypatch):
-    def loss(x, x_hat, mean, log_var):
-        kl = -0.5 * (1 + log_var - mean**2 - np.exp(log_var)).sum()
-        return 0.5 * ((x - x_hat) ** 2).sum() + 3 * kl
-
-    asked = []
-
-    def adapt(thing, *, kind, beta):
-        asked.append((thing, kind, beta))
-        return adapted(loss=loss)
-
-    with_adapter(monkeypatch, adapt)
-    result = run("check", "mine.py:number", "--beta", 3)
-    assert result.code == 0
-    assert "Note: guessed this." in result.text
-    assert asked == [(3, None, 3.0)]
-    document = strict(run("check", "mine.py:number", "--beta", 3, "--json").out)
-    assert document["adapter"] == {"library": "theirs", "notes": ["guessed this"]}
-
-
-def test_what_an_adapter_knows_of_a_trainer_is_used(run, mine, monkeypatch):
-    calls = examinations(monkeypatch)
-    given = adapted(kind="trainer", fit=lambda: None, betas=(1.0,), noise_variance=1.0)
-    with_adapter(monkeypatch, lambda thing, **_: given)
-    run("check", "mine.py:train")
-    run("check", "mine.py:train", "--beta", 2, "--noise-variance", 0.5)
-    assert [c[2]["betas"] for c in calls] == [(1.0,), (2.0,)]
-    assert [c[2]["noise_variance"] for c in calls] == [1.0, 0.5]
-
-
-def test_an_adapter_that_cannot_is_bad_input(run, mine, monkeypatch):
-    def adapt(thing, **_):
-        raise ValueError("loss f: got parameters a; expected x; wrap it")
-
-    with_adapter(monkeypatch, adapt)
-    assert_refused(run("check", "mine.py:right"), "wrap it")
-
-
-def test_an_adapter_that_declines_leaves_plain_code(run, mine, monkeypatch):
-    with_adapter(monkeypatch, lambda thing, **_: None)
-    assert run("check", "mine.py:right").code == 0
-
-
-def test_the_adapters_of_torch_end_to_end(run, mine, monkeypatch, tmp_path):
-    pytest.importorskip("torch")
-    from deep.adapters import adapt
-
-    with_adapter(monkeypatch, adapt)
-    (tmp_path / "theirs.py").write_text(
-        textwrap.dedent("""
-        import torch
-        import torch.nn.functional as F
-
-        def loss_function(recon_x, x, mu, logvar):
-            kl = -0.5 * torch.sum(1 + logvar - mu.pow(2) - logvar.exp(), dim=1).mean()
-            return F.mse_loss(recon_x, x) + kl
-    """)
-    )
-    document = strict(run("check", "theirs.py:loss_function", "--json").out)
-    assert document["adapter"]["library"] == "torch"
-    codes = [f["code"] for f in document["examination"]["findings"]]
-    assert codes == ["reconstruction-averaged-over-features"]
-    assert run("check", "mine.py:right").code == 0
-
-
 def test_a_package_whose_own_code_fails_is_theirs(run, mine, tmp_path):
     (tmp_path / "parent_that_fails").mkdir()
     (tmp_path / "parent_that_fails" / "__init__.py").write_text("1 / 0")
@@ -396,11 +222,3 @@ def test_builtins_have_no_parameters_to_guess_from(run, mine, monkeypatch):
     assert subjects._guess(max) is None
     assert_refused(run("check", "builtins:max"), "--kind")
     assert_refused(run("check", "builtins:dict"), "got dict")
-
-
-def test_an_input_error_of_an_adapter_is_kept(run, mine, monkeypatch):
-    def adapt(thing, **_):
-        raise lv.errors.InputTypeError("thing: got this; expected that; do so")
-
-    with_adapter(monkeypatch, adapt)
-    assert_refused(run("check", "mine.py:right"), "do so")
