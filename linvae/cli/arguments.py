@@ -17,6 +17,7 @@ __all__ = [
     "Parser",
     "add_common_options",
     "add_data_options",
+    "at_least_one",
     "betas_of",
     "nonnegative",
     "positive",
@@ -114,7 +115,8 @@ def _betas_of_item(text: str) -> FloatArray:
     return np.geomspace(low, high, count)
 
 
-def _at_least_one(text: str) -> int:
+def at_least_one(text: str) -> int:
+    """Read an integer >= 1."""
     try:
         value = int(text)
     except ValueError:
@@ -129,7 +131,7 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", metavar="DATA",
         help=".npy, .npz or .csv file with one row per sample, or the name digits")  # fmt: skip
     parser.add_argument("--key", metavar="NAME", help="array to take from a .npz file with several")
-    parser.add_argument("--latent-dim", metavar="K", type=_at_least_one,
+    parser.add_argument("--latent-dim", metavar="K", type=at_least_one,
         help="number of latents (default: 16, or one less than the rank of the data)")  # fmt: skip
     parser.add_argument("--noise-variance", metavar="S2", type=variance, default="ml",
         help="decoder variance in squared data units, or ml: the maximum-likelihood value of "

@@ -41,9 +41,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="the decoder variance that is meant, in squared data units")  # fmt: skip
     parser.add_argument("--likelihood", choices=_LIKELIHOODS,
         help="the p(x|z) that a loss means (default: found out)")  # fmt: skip
-    parser.add_argument("--feature-shape", metavar="N", nargs="+", type=_count,
+    parser.add_argument("--feature-shape", metavar="N", nargs="+", type=arguments.at_least_one,
         help="shape of one sample, for a loss that accepts only one")  # fmt: skip
-    parser.add_argument("--latent-dim", metavar="K", type=_count,
+    parser.add_argument("--latent-dim", metavar="K", type=arguments.at_least_one,
         help="number of latents, for a loss that accepts only one, or a model that does not show "
              "it")  # fmt: skip
     parser.add_argument("--data", metavar="FILE",
@@ -54,14 +54,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="train on fewer sources: a first answer in a fraction of the time")  # fmt: skip
     parser.add_argument("--html", metavar="FILE", help="write the examination as a page, .html")
     arguments.add_common_options(parser, plot=False)
-
-
-def _count(text: str) -> int:
-    """Read an integer >= 1."""
-    value = arguments.positive(text)
-    if value != int(value):
-        raise argparse.ArgumentTypeError(f"got {text!r}; expected an integer >= 1")
-    return int(value)
 
 
 def run(options: argparse.Namespace) -> int:
