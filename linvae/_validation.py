@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import InputError, InputTypeError
+from .errors import InputError, InputTypeError, MissingPackageError
 
 __all__ = [
     "FloatArray",
@@ -27,6 +27,7 @@ __all__ = [
     "check_spectrum",
     "fail",
     "frozen",
+    "missing_package",
 ]
 
 FloatArray = NDArray[np.float64]
@@ -216,6 +217,14 @@ def check_spectrum(value: Any) -> None:
             "build it with Spectrum.from_samples(X) or Spectrum.from_covariance(S)",
             InputTypeError,
         )
+
+
+def missing_package(package: str, what: str, extra: str) -> MissingPackageError:
+    """Return the error about an optional package, which names the extra that brings it."""
+    return MissingPackageError(
+        f"{package}: got no such package; expected {what}; "
+        f"install it with pip install linvae[{extra}]"
+    )
 
 
 def check_generator(rng: Any) -> None:

@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from linvae.errors import MissingPackageError
+from linvae._validation import missing_package
 
-__all__ = ["Ball", "MissingPackageError", "above", "ball", "below", "flint", "span", "working"]
+__all__ = ["Ball", "above", "ball", "below", "flint", "span", "working"]
 
 # An interval of reals that contains the exact value; flint.arb, which has no type stubs.
 Ball: TypeAlias = Any
@@ -30,10 +30,7 @@ def flint() -> Any:
     try:
         import flint as module
     except ImportError as error:
-        raise MissingPackageError(
-            "certificates: got no python-flint; expected ball arithmetic; "
-            "install it with pip install linvae[certify]"
-        ) from error
+        raise missing_package("python-flint", "ball arithmetic", "certify") from error
     return module
 
 

@@ -8,29 +8,24 @@ modules of ``proofs`` derive these expressions, the tests hold the NumPy functio
 
 from __future__ import annotations
 
+from linvae._validation import missing_package
+
 try:
-    import sympy as _  # noqa: F401
-except ImportError as error:
-    from linvae.errors import MissingPackageError
-
-    raise MissingPackageError(
-        "symbolic: got no sympy; expected symbolic algebra; "
-        "install it with pip install linvae[symbolic]"
-    ) from error
-
-from . import (
-    calibrated,
-    curve,
-    dynamics,
-    hierarchical,
-    information,
-    landscape,
-    modes,
-    symbols,
-    theorem,
-    twins,
-)
-from ._evaluate import evaluate
+    from . import (
+        calibrated,
+        curve,
+        dynamics,
+        hierarchical,
+        information,
+        landscape,
+        modes,
+        symbols,
+        theorem,
+        twins,
+    )
+    from ._evaluate import evaluate
+except ModuleNotFoundError as error:
+    raise missing_package("sympy", "symbolic algebra", "symbolic") from error
 
 __all__ = [
     "calibrated",

@@ -7,17 +7,12 @@ draws the spectra, gates and parameters on which such code goes wrong. Needs
 
 from __future__ import annotations
 
+from linvae._validation import missing_package
+
 try:
-    import hypothesis as _  # noqa: F401
-except ImportError as error:
-    from linvae.errors import MissingPackageError
-
-    raise MissingPackageError(
-        "testing: got no hypothesis; expected property-based testing; "
-        "install it with pip install linvae[testing]"
-    ) from error
-
-from .counterexample import Counterexample, smallest_counterexample
-from .theorem import theorem_suite
+    from .counterexample import Counterexample, smallest_counterexample
+    from .theorem import theorem_suite
+except ModuleNotFoundError as error:
+    raise missing_package("hypothesis", "property-based testing", "testing") from error
 
 __all__ = ["Counterexample", "smallest_counterexample", "theorem_suite"]

@@ -17,10 +17,10 @@ pytest.importorskip("flint")
 
 import linvae as lv
 from linvae.certificates import Certificate, certificates, certify
-from linvae.certificates._balls import MissingPackageError, above, ball, below, span, working
+from linvae.certificates._balls import above, ball, below, span, working
 from linvae.certificates._cover import prove_everywhere, shrink_bound
 from linvae.certificates._modes import gate_at, gate_over
-from linvae.errors import InputError, PartialSpectrumError
+from linvae.errors import InputError, MissingPackageError, PartialSpectrumError
 from linvae.testing.strategies import KINDS, Problem, problems
 from tests.linvae.certificate_tools import (
     CLAIMS,
