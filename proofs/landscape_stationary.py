@@ -44,6 +44,13 @@ and ∇F(B) = 0 reads  MSMB = BW  with W = diag w, w_j = 1/(1 + g_j).
 6. Value. M = I − UΓ²RUᵀ acts on the eigenvectors one by one, so tr SM is a sum over them. A block
    pays q log(1 + g) + Σ s_i/(1 + μ_i) = 2q log x + P/x; ignoring its eigenvectors
    would cost Σ s_i. For q = r = 1: x² = s, d² = λ − τ, and the saving is φ(s) = s − 1 − log s.
+   Against its eigenvectors with s_i > 1 on latents of their own, which save Σ φ(s_i), a block loses
+
+       Σ_{s_i > 1} 2φ(√s_i/x) + Σ_{s_i ≤ 1} [2φ(1/x) + (1 − √s_i)(1 + √s_i − 2/x)] + (q − r)φ(1/x²):
+
+   either kind of eigenvector brings 2√s_i/x − 1 + 2 log x beyond φ(s_i) or 0, less s_i, and the sum
+   over all differs from what the block pays by f(x)/x² = 0. No term is negative: φ ≥ 0, and with
+   √s_i = (1 + u)/x ≤ 1 the product is v(2u + v)/x², v = x − 1 − u ≥ 0.
    Against the optimum, which encodes the at most k largest s_i > 1 (`global_optimum`, and anew in
    `landscape_minima`), a stationary point therefore exceeds by (β/2)[Σ_A* φ(s_i) − the savings of
    its blocks].
@@ -163,6 +170,20 @@ def block_saving() -> sp.Expr:
     return sp.expand_log((beta / 2 * (ignored - pays)).subs(names))
 
 
+def common_part() -> sp.Expr:
+    """2√s/x − 1 + 2 log x: what an eigenvector brings to what a block pays, by the deficits."""
+    return 2 * sp.sqrt(s) / x - 1 + 2 * sp.log(x)
+
+
+def deficit_terms() -> tuple[sp.Expr, sp.Expr, sp.Expr]:
+    """The library's deficits in units of β/2, of an eigenvector with s > 1, of another, spare."""
+    named = (shape.DEFICIT_ALIVE, shape.DEFICIT_FAINT, shape.DEFICIT_SPARE)
+    alive, faint, unused = (
+        sp.expand_log(sp.expand(2 / beta * term).subs(lam, s * tau)) for term in named
+    )
+    return alive, faint, unused
+
+
 def gradient_of_shared_pair() -> sp.Matrix:
     """∇F at two latents that share an eigenvector of two features, S diagonal."""
     other, z = sp.Symbol("s_other", positive=True), sp.Symbol("z", positive=True)  # z = x² − 1
@@ -195,6 +216,7 @@ def prove() -> Proof:
     _conversely(a)
     a.zero("Two latents on one eigenvector: the gradient vanishes", gradient_of_shared_pair())
     a.equal("What a block saves is the library's formula", block_saving(), shape.BLOCK_SAVING)
+    _deficit(a)
     _single(a)
     return a.done(
         functions=(
@@ -207,6 +229,8 @@ def prove() -> Proof:
             "tests/linvae/test_landscape_points.py::test_gradients_vanish_and_excess_is_measured",
             "tests/linvae/test_landscape_points.py::test_drawn_blocks_are_stationary",
             "tests/linvae/test_symbolic_landscape.py::test_blocks",
+            "tests/linvae/test_symbolic_landscape.py::test_deficits",
+            "tests/linvae/test_landscape_excess.py::test_no_excess_is_negative",
         ),
         optimisations=(
             "tests/linvae/test_landscape_minima.py::test_newton_finds_only_the_catalogue",
@@ -259,6 +283,31 @@ def _block_number(a: Argument) -> None:
     at_least = in_library_symbols(block_polynomial(1 / least) * least**2)
     level = s2 * shape.BLOCK_THRESHOLD
     a.equal("f(1/√s_min) < 0 is τ < σ²·(the library's β)", at_least, shape.q * (1 - level / tau))
+
+
+def _deficit(a: Argument) -> None:
+    """Step 6, what a block loses against the optimum of its own eigenvectors."""
+    alive, faint, unused = deficit_terms()
+    saving = s - 1 - sp.log(s)
+    a.equal("An eigenvector with s > 1: deficit − φ(s) + s", alive - saving + s, common_part())
+    a.equal("One with s ≤ 1, better ignored: deficit + s is the same", faint + s, common_part())
+    total = over_block(sp.expand(common_part().subs(s, roots**2))) + spare * unused
+    paid = q * sp.log(x**2) + P / x
+    a.equal(
+        "The deficits add up to what the block pays, less f(x)/x²",
+        total - sp.expand_log(paid), -block_polynomial(x) / x**2,
+    )  # fmt: skip
+    bracket = y - 1 - sp.log(y)
+    a.zero("φ(1) = 0", bracket.subs(y, 1))
+    a.zero("and φ'(1) = 0", sp.diff(bracket, y).subs(y, 1))
+    a.positive("φ is convex: no deficit of a latent of its own is negative", sp.diff(bracket, y, 2))
+    u, v = sp.symbols("u v", nonnegative=True)
+    product = (1 - sp.sqrt(s)) * (1 + sp.sqrt(s) - 2 / x)
+    placed = product.subs(sp.sqrt(s), (1 + u) / x).subs(x, 1 + u + v)
+    a.nonnegative("nor that of an eigenvector with s ≤ 1, carried as x√s > 1", sp.factor(placed))
+    rest = sp.expand_log(faint - product - 2 * bracket.subs(y, 1 / x))
+    a.zero("the rest of which is 2φ(1/x)", sp.expand(rest))
+    a.zero("as that of a spare latent is φ(1/x²)", unused - sp.expand_log(bracket.subs(y, x**-2)))
 
 
 def _single(a: Argument) -> None:

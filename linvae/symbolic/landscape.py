@@ -21,6 +21,9 @@ __all__ = [
     "BLOCK_SAVING",
     "BLOCK_SWAP_CURVATURE",
     "BLOCK_THRESHOLD",
+    "DEFICIT_ALIVE",
+    "DEFICIT_FAINT",
+    "DEFICIT_SPARE",
     "FREE_NEGATIVE",
     "FREE_NULL",
     "OTHER_NEGATIVE",
@@ -77,12 +80,20 @@ REDUCED_MODE = beta / 2 * (sp.log(1 + d**2 / WATER_LEVEL) + lam / (d**2 + WATER_
 SAVING = beta / 2 * (lam / WATER_LEVEL - 1 - sp.log(lam / WATER_LEVEL))
 
 # A block of q latents that carries r eigenvectors.
+_ratio = sp.sqrt(lam / tau) / root
 BLOCK_ROOT = sum_roots / sp.sqrt(tau) / (2 * q) + sp.sqrt(
     (sum_roots / sp.sqrt(tau) / (2 * q)) ** 2 + 1 - r / q
 )
 BLOCK_GAIN_SQUARED = tau * (root * sp.sqrt(lam / tau) - 1)
 BLOCK_DIAGONAL = tau * (root**2 - 1)
 BLOCK_SAVING = beta / 2 * (sum_ratios - 2 * q * sp.log(root) - sum_roots / sp.sqrt(tau) / root)
+# Against its eigenvectors with λ > τ on latents of their own it loses, for each of these, for each
+# other one, and for each latent more than eigenvectors,
+DEFICIT_ALIVE = beta * (_ratio - 1 - sp.log(_ratio))
+DEFICIT_FAINT = beta * (1 / root - 1 + sp.log(root)) + beta / 2 * (1 - sp.sqrt(lam / tau)) * (
+    1 + sp.sqrt(lam / tau) - 2 / root
+)
+DEFICIT_SPARE = beta / 2 * (1 / root**2 - 1 + 2 * sp.log(root))
 BLOCK_THRESHOLD = sp.sqrt(lam_min) * (sum_roots + (q - r) * sp.sqrt(lam_min)) / (q * s2)
 
 # Second derivatives of L along unit directions of D, in nats per squared data unit.

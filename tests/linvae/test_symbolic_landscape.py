@@ -18,7 +18,7 @@ from linvae.landscape import (
     reduced_objective,
     stationary_point,
 )
-from linvae.landscape._blocks import Block, index_and_nullity
+from linvae.landscape._blocks import Block, block_deficit, block_root, index_and_nullity
 from linvae.symbolic import evaluate
 from linvae.symbolic import landscape as shape
 from tests.tolerances import assert_close
@@ -63,6 +63,25 @@ def test_saving_of_one_mode(lam: float, s2: float, share: float) -> None:
 def blocks(draw: st.DrawFn) -> tuple[list[float], int]:
     values = draw(st.lists(st.floats(0.05, 20.0), min_size=1, max_size=4))
     return sorted(values, reverse=True), draw(st.integers(max(2, len(values)), len(values) + 2))
+
+
+@given(blocks(), st.floats(1e-3, 20.0))
+def test_deficits(drawn: tuple[list[float], int], tau: float) -> None:
+    values, q = drawn
+    roots = np.sqrt(np.array(values) / tau)
+    root = block_root(roots, q)
+    assume(root * roots.min() > 1)  # the block exists
+    numbers = {"beta": 2.0, "root": root}  # units of β/2
+    terms = [
+        value(
+            shape.DEFICIT_ALIVE if ratio > 1 else shape.DEFICIT_FAINT,
+            **numbers, lambda_=float(ratio) ** 2 * tau, tau=tau,
+        )
+        for ratio in roots
+    ]  # fmt: skip
+    want = sum(terms) + (q - len(values)) * value(shape.DEFICIT_SPARE, **numbers)
+    assert min(terms) >= -1e-12
+    assert_close(block_deficit(roots, root, q), want, scale=abs(want) + 1e-12)
 
 
 @given(blocks(), positive, shares)
