@@ -145,7 +145,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, default=RESULTS / "dynamics.json")
     options = parser.parse_args(argv)
-    record = {
+    record: dict[str, Any] = {
         "experiment": "gradient flow of linear VAEs, predicted and measured",
         "command": "python -m benchmarks.dynamics",
         "units": "time of gradient flow (learning rate times steps); rates in 1/time",
@@ -162,7 +162,7 @@ def main(argv: list[str] | None = None) -> int:
     }
     for name in ("escape", "alignment", "stalling", "annealing", "reopening"):
         print(name)
-        for row in record[name]:  # type: ignore[attr-defined]
+        for row in record[name]:
             print("  " + "  ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}"
                                    for k, v in row.items()))  # fmt: skip
     write_json(options.output, record)

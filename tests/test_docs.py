@@ -84,6 +84,15 @@ def test_nothing_was_left_to_fill_in() -> None:
         assert not re.search(r"TODO|TBD|XXX|FIXME|[A-Z]{5,}TIME", text), name
 
 
+def test_the_number_of_proofs_is_that_of_their_table() -> None:
+    rows = (ROOT / "proofs" / "README.md").read_text(encoding="utf-8").split("| --- |")[-1]
+    verdicts = re.findall(r"\| (proved|sketch|fails) \| \[", rows)
+    assert set(verdicts) == {"proved"}
+    for text in (README, (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")):
+        named = re.findall(r"(\d+)\s+(?:proofs, of which none|claims derived)", text)
+        assert named == [str(len(verdicts))]
+
+
 def test_mutation_numbers_are_those_of_the_results() -> None:
     record = json.loads((ROOT / "results" / "mutation.json").read_text(encoding="utf-8"))
     rows = {name: cells for name, *cells in table("| mutated module |")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 
@@ -71,15 +72,16 @@ def _points(
     """Subsets, and blocks of the leading eigenvectors where they exist."""
     values = spectrum.leading_eigenvalues(spectrum.n_features)
     alive = int(np.count_nonzero(values / noise_variance > beta))
-    options = {"latent_dim": latent_dim, "noise_variance": noise_variance}
+    point = partial(stationary_point, latent_dim=latent_dim, noise_variance=noise_variance)
+    shared = partial(block_stationary_point, latent_dim=latent_dim, noise_variance=noise_variance)
     for subset in dict.fromkeys(_subsets(alive, latent_dim)):
-        yield stationary_point(spectrum, beta, subset, **options)  # type: ignore[arg-type]
+        yield point(spectrum, beta, subset)
     for blocks in _BLOCKS:
         last = max(mode for modes, _ in blocks for mode in modes)
         if sum(latents for _, latents in blocks) > latent_dim or last >= alive:
             continue
         try:
-            yield block_stationary_point(spectrum, beta, blocks, **options)  # type: ignore[arg-type]
+            yield shared(spectrum, beta, blocks)
         except InputError:  # eigenvalues too close to each other for a block to hold together
             continue
 

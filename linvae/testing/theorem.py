@@ -40,7 +40,8 @@ def theorem_suite(
         from linvae.testing import theorem_suite
         TestMine = theorem_suite(my_response, my_hypernetwork)
 
-    Everything compared is free of gauge: signs, order and rotations of latents are yours.
+    Everything compared is free of gauge: signs and order of the latents are yours, and the basis
+    inside tied eigenvalues.
 
     Parameters
     ----------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import linvae as lv
+from linvae.certificates import sigmoid_cost, sigmoid_gate_bound
 from linvae.cli import main
 from linvae.cli.certify import outward
 
@@ -53,6 +56,20 @@ def test_the_range_is_said(data: str, capsys: pytest.CaptureFixture[str]) -> Non
     names = {c["claim"] for c in document["certificates"]}
     assert {"gates.decoder", "frontier.rate", "sigmoid.any_gates"} <= names
     assert all(c["status"] == "certified" for c in document["certificates"])
+
+
+def test_the_claim_quotes_what_is_certified() -> None:
+    """Without ball arithmetic `verify` still names the bounds; they must be the certified ones."""
+    spectrum = lv.Spectrum.from_eigenvalues([2.0, 1.0])
+    checks = lv.verify(spectrum, latent_dim=1, noise_variance=1.0)
+    note = next(check.note for check in checks if check.claim == "T1.c")
+    quoted = re.search(r"--certify proves at least (\S+) and (\S+)\)", note)
+    assert quoted
+    for text, bound in zip(
+        quoted.groups(), (sigmoid_gate_bound(gates=1), sigmoid_cost()), strict=True
+    ):
+        assert bound.passed
+        assert 0.9 * bound.bound <= float(text) <= bound.bound
 
 
 def test_without_ball_arithmetic_it_stops_before_the_claims(
