@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -54,7 +55,15 @@ def launch(plan: TrainingConfig) -> Fabric:
                 f"({error}); expected what this machine has; use accelerator 'cpu' or 'auto'"
             ) from error
         fabric.launch()
+    if fabric.world_size > 1:
+        # A process group that is not ended can abort the process on its way out.
+        atexit.register(_end_process_group)
     return fabric
+
+
+def _end_process_group() -> None:
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
 
 
 def check_precision(model: nn.Module, precision: str) -> None:
