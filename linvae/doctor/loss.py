@@ -103,6 +103,22 @@ def examine_loss(
     InputError
         β or σ² not positive, an unknown likelihood, one without a σ² that is given one, sizes
         below 1, or a loss that cannot be called.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from linvae.doctor import examine_loss
+    >>> def loss(x, x_hat, mean, log_var):
+    ...     error = np.square(x - x_hat).mean()           # over the batch and the pixels
+    ...     kl = -0.5 * (1 + log_var - mean**2 - np.exp(log_var)).sum(axis=1)
+    ...     return error + kl.mean()
+    >>> examination = examine_loss(loss, beta=1.0)
+    >>> [finding.code for finding in examination.findings]
+    ['reconstruction-averaged-over-features']
+    >>> examination.facts["effective_beta_formula"]       # n is the number of features
+    '1 · n'
+    >>> examination.facts["correction"]
+    'multiply the KL term by 1 / n'
     """
     asked = _checked(loss, beta, noise_variance, likelihood, evaluation)
     layouts = _layouts(feature_shape, latent_dim)
