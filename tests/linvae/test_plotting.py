@@ -14,27 +14,20 @@ from linvae import Frontier, Spectrum
 from linvae.errors import DataFileError, InputError
 from linvae.plotting import (
     new_figure,
+    plot_active_modes,
     plot_checks,
     plot_frontier,
     plot_water_filling,
     save_figure,
 )
+from tests.linvae import plotting_tools
+from tests.linvae.plotting_tools import labelled
 from tests.tolerances import assert_close
-
-VALUES = [9.0, 4.0, 2.0, 1.0, 0.5, 0.0]
 
 
 @pytest.fixture
 def curve() -> Frontier:
-    return Frontier(Spectrum.from_eigenvalues(VALUES), latent_dim=3, noise_variance=0.5)
-
-
-def labelled(ax: Any, start: str) -> Any:
-    """The one line, or container of bars, whose legend text starts so."""
-    artists = [*ax.lines, *ax.containers]
-    found = [a for a in artists if str(a.get_label()).startswith(start)]
-    assert len(found) == 1, [str(a.get_label()) for a in artists]
-    return found[0]
+    return plotting_tools.curve()
 
 
 def test_frontier_line_lies_on_the_curve_and_reaches_rate_zero(curve: Frontier) -> None:
@@ -111,10 +104,11 @@ def test_degenerate_spectra_are_drawn_without_a_warning(
     values: list[float], tmp_path: Path
 ) -> None:
     curve = Frontier(Spectrum.from_eigenvalues(values), latent_dim=1, noise_variance=1.0)
-    figure, (left, right) = new_figure(2)
+    figure, (left, middle, right) = new_figure(3)
     plot_frontier(curve, left, tangent_at=0.5)
     plot_frontier(curve, left, betas=[2.0], points=([0.0], [1.0]))
-    plot_water_filling(curve, 0.5, right)
+    plot_water_filling(curve, 0.5, middle)
+    plot_active_modes(curve, right)
     save_figure(figure, tmp_path / "x.png")
 
 
