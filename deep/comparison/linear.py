@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 import linvae as lv
 from deep._checks import fail
@@ -14,7 +14,7 @@ from deep.evaluation.curve import LearnedCurve
 from deep.networks.linear import MultiRateLinearVAE
 from deep.networks.linear_parts import GatedLinear, NoGates
 
-__all__ = ["compare", "exact_curve", "read_off", "write_out"]
+__all__ = ["as_hypernetwork", "compare", "exact_curve", "read_off", "write_out"]
 
 FloatArray = NDArray[np.float64]
 
@@ -83,6 +83,93 @@ def compare(
     """
     curve = exact_curve(model, betas, spectrum=spectrum, noise_variance=frontier.noise_variance)
     return compare_curve(curve, frontier_reference(frontier))
+
+
+def as_hypernetwork(
+    model: MultiRateLinearVAE, *, noise_variance: float, order: ArrayLike | None = None
+) -> lv.Hypernetwork:
+    r"""Read gates and weights off the network, in data units; the inverse of :func:`write_out`.
+
+    The network's gates read standardised log β, those returned read log β itself, so that w and b
+    stand beside those of :meth:`linvae.Hypernetwork.exact`:
+
+    .. math:: \sigma\Bigl(w' \tfrac{\log\beta - m}s + b'\Bigr) = \sigma(w \log\beta + b), \qquad
+              w = \frac{w'}s,\; b = b' - \frac{w' m}s
+
+    At every β the result is the model that :func:`read_off` gives, up to rounding.
+
+    Parameters
+    ----------
+    model : MultiRateLinearVAE
+        Its gates are the exact ones. Where it has none, the result has constant ones.
+    noise_variance : float
+        σ² of the decoder, squared data units.
+    order : array of int (k,), optional
+        Latents in the order wanted: a permutation of 0, ..., k − 1. No model depends on it.
+
+    Returns
+    -------
+    Hypernetwork
+
+    Raises
+    ------
+    InputError
+        An order that is no permutation.
+    linvae.errors.InputError
+        Gates that linvae does not know (tanh, affine).
+    """
+    rows = _permutation(order, model.latent_dim)
+    factors = {
+        "encoder_1": model.encoder_1.weight @ _reading(model),
+        "encoder_2": model.encoder_2.weight[rows],
+        "posterior_1": torch.exp(model.posterior_1.log_base)[rows],
+        "posterior_2": torch.exp(model.posterior_2.log_base)[rows],
+        # The numbers between the two matrices start as the latents and move with them.
+        "decoder_1": model.decoder_1.weight[rows][:, rows],
+        "decoder_2": model.decoder_2.weight[:, rows] * model.scale,
+    }
+    moved = ("encoder_2", "posterior_1", "posterior_2", "decoder_1")  # the others' are features
+    layers = {
+        name: _layer(model, name, base, rows if name in moved else None)
+        for name, base in factors.items()
+    }
+    encoder, posterior, decoder = (
+        (layers[f"{side}_1"], layers[f"{side}_2"]) for side in ("encoder", "posterior", "decoder")
+    )
+    return lv.Hypernetwork(
+        encoder, posterior, decoder, noise_variance, model.mean.double().cpu().numpy()
+    )
+
+
+def _permutation(order: ArrayLike | None, size: int) -> NDArray[np.intp]:
+    rows = np.arange(size) if order is None else np.asarray(order)
+    fits = rows.shape == (size,) and rows.dtype.kind in "iu"
+    if not fits or not np.array_equal(np.sort(rows), np.arange(size)):
+        fail("order", order, f"each of 0, ..., {size - 1} once", "pass a permutation")
+    return np.asarray(rows, dtype=np.intp)
+
+
+def _reading(model: MultiRateLinearVAE) -> torch.Tensor:
+    """P, the matrix from centred samples to the network's coordinates."""
+    if model.whitening is not None:
+        return model.whitening
+    return torch.eye(model.mean.numel(), dtype=model.mean.dtype) / model.scale
+
+
+def _layer(
+    model: MultiRateLinearVAE, name: str, base: torch.Tensor, rows: NDArray[np.intp] | None
+) -> lv.hypernetwork.GatedLayer:
+    gates, weights = getattr(model, name).gates, base.detach().double().cpu().numpy()
+    if isinstance(gates, NoGates):
+        nothing = np.zeros(len(weights))
+        return lv.hypernetwork.GatedLayer(nothing, nothing, weights, "min_exp")  # exactly 1
+    slope, bias = (p.detach().double().cpu().numpy() for p in (gates.slope, gates.bias))
+    if rows is not None:
+        slope, bias = slope[rows], bias[rows]
+    slope = slope / model.beta_input.std
+    return lv.hypernetwork.GatedLayer(
+        slope, bias - slope * model.beta_input.mean, weights, gates.gate
+    )
 
 
 def write_out(model: MultiRateLinearVAE, hypernetwork: lv.Hypernetwork) -> None:

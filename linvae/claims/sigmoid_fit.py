@@ -15,8 +15,8 @@ from linvae._validation import FloatArray
 
 __all__ = ["SigmoidFit", "best_posterior_fit", "posterior_excess", "readout_excess"]
 
-# The β range of the source experiments, 0.01 to 10. Of 601 points one is the critical β, 1, where the
-# excess has a peak.
+# The β range of the source experiments, 0.01 to 10. Of 601 points one is the critical β, 1, where
+# the excess has a peak.
 _LOG_BETA = np.linspace(np.log(0.01), np.log(10.0), 601)
 
 
