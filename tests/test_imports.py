@@ -14,7 +14,7 @@ import pytest
 import linvae
 
 ROOT = Path(__file__).resolve().parents[1]
-HEAVY = ("torch", "scipy", "sklearn", "matplotlib", "rich", "sympy", "pandas", "plotly", "dask")
+HEAVY = ("torch", "scipy", "sklearn", "matplotlib", "rich", "sympy", "pandas", "bokeh", "dask")
 
 
 def _modules(package: str) -> dict[str, Path]:

@@ -19,7 +19,7 @@ from typing import Any
 from linvae import __version__
 from linvae.errors import InputError, LinvaeWarning
 
-from . import arguments, check, console
+from . import arguments, check, console, report
 
 __all__ = ["VERBS", "Verb", "main"]
 
@@ -127,6 +127,7 @@ VERBS: dict[str, Verb] = {
         "exact rate-distortion curve of linear VAEs on your data", _frontier_options, _frontier),
     "respond": Verb("the optimal encoder and decoder at a given β", _respond_options, _respond),
     "verify": Verb("check every claim of the theory on your data", _verify_options, _verify),
+    "report": Verb(report.SUMMARY, report.add_options, report.run),
     "check": Verb(check.SUMMARY, check.add_options, check.run),
 }  # fmt: skip
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from linvae._validation import fail
@@ -77,23 +78,29 @@ def run(options: argparse.Namespace) -> int:
 
 def _examined(options: argparse.Namespace) -> tuple[Subject | None, Examination]:
     """Find the subject and examine it; what their code raises becomes the failure."""
-    from linvae.doctor.sandbox import undisturbed
+    from linvae.doctor.sandbox import process_kept, told, undisturbed
 
     from . import subjects
 
-    with subjects.reachable(options.subject):
+    data = _absolute(options.data)
+    # What an import sets (folders to import from, variables) their code may need until the end.
+    with subjects.reachable(options.subject), process_kept():
         try:
-            with undisturbed():
+            with undisturbed(process=False):
                 thing = subjects.find(options.subject)
                 subject = subjects.recognise(thing, options.kind, options.beta)
         except SubjectError as error:
             return None, _failed(options, str(error))
         _check_options(options, subject)
         try:
-            return subject, _examine(subject, options)
+            return subject, _examine(subject, options, data)
         except SystemExit as error:
-            reason = f"SystemExit: {error} (raised by the examined code)"
-            return subject, _failed(options, reason, subject.kind)
+            return subject, _failed(options, told(error), subject.kind)
+
+
+def _absolute(data: str | None) -> str | None:
+    """The path of a file as seen from here, wherever their code may change to."""
+    return str(Path(data).absolute()) if data is not None and Path(data).exists() else data
 
 
 def _failed(options: argparse.Namespace, reason: str, kind: str | None = None) -> Examination:
@@ -118,9 +125,11 @@ def _check_options(options: argparse.Namespace, subject: Subject) -> None:
             fail(flag, f"{flag} for a {kind}", f"a {' or '.join(of)}", f"drop {flag}")
 
 
-def _examine(subject: Subject, options: argparse.Namespace) -> Examination:
+def _examine(subject: Subject, options: argparse.Namespace, data: str | None) -> Examination:
     common = {"convert": subject.convert, "state": subject.state, "subject": options.subject}
-    examine = {"loss": _loss, "trainer": _trainer, "model": _model, "metric": _metric}
+    if subject.kind == "model":
+        return _model(subject, options, common, str(data))
+    examine = {"loss": _loss, "trainer": _trainer, "metric": _metric}
     return examine[subject.kind](subject, options, common)
 
 
@@ -152,12 +161,14 @@ def _trainer(subject: Subject, options: argparse.Namespace, common: dict[str, An
         )  # fmt: skip
 
 
-def _model(subject: Subject, options: argparse.Namespace, common: dict[str, Any]) -> Examination:
+def _model(
+    subject: Subject, options: argparse.Namespace, common: dict[str, Any], data: str
+) -> Examination:
     from linvae.datafiles import load_data
     from linvae.doctor.training import examine_model
 
     variance = options.noise_variance or subject.noise_variance
-    samples = load_data(options.data, key=options.key).samples
+    samples = load_data(data, key=options.key).samples
     return examine_model(
         subject.target, samples, _beta(options), noise_variance=variance,
         latent_dim=options.latent_dim, seed=options.seed, **common,

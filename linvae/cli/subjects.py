@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from linvae._validation import fail
 from linvae.doctor.sandbox import call
-from linvae.errors import InputError, SubjectError
+from linvae.errors import InputError
 
 __all__ = ["GROUP", "KINDS", "Subject", "find", "reachable", "recognise"]
 
@@ -98,7 +98,7 @@ def _from_file(place: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and pickles look their module up
     try:
-        _theirs(spec.loader.exec_module, module)
+        call(spec.loader.exec_module, module)
     except BaseException:
         del sys.modules[name]
         raise
@@ -117,15 +117,8 @@ def _module(place: str) -> ModuleType:
     if not known:
         fail("SUBJECT", f"no module {place!r}", _FORM,
              "start in the directory that holds it, or install it")  # fmt: skip
-    module: ModuleType = _theirs(importlib.import_module, place)
+    module: ModuleType = call(importlib.import_module, place)
     return module
-
-
-def _theirs(function: Callable[..., Any], *arguments: Any) -> Any:
-    try:
-        return call(function, *arguments)
-    except SystemExit as error:
-        raise SubjectError(f"SystemExit: {error} (raised when the code was imported)") from error
 
 
 def recognise(thing: Any, kind: str | None, beta: float | None) -> Subject:

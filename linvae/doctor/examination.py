@@ -7,9 +7,13 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
-__all__ = ["Examination", "Finding"]
+from linvae._validation import fail
+
+__all__ = ["Examination", "Finding", "examination_from_plain"]
 
 Kind = Literal["loss", "trainer", "model", "metric"]
+_LONGEST = 1e9  # seconds
+_TEXTS = ("code", "asked", "found", "cause", "remedy")
 
 
 @dataclass(frozen=True)
@@ -100,3 +104,55 @@ class Examination:
             "healthy": self.healthy,
             "seconds": self.seconds,
         }
+
+
+def examination_from_plain(document: Any, *, name: str = "examination") -> Examination:
+    """Read an examination back from what :meth:`Examination.as_plain` gave, by way of JSON.
+
+    Parameters
+    ----------
+    document : mapping
+    name : str
+        What error messages call it.
+
+    Returns
+    -------
+    Examination
+
+    Raises
+    ------
+    InputError
+        Something is missing or of another kind; the message names the first such part.
+    """
+    plain = _kind(document, Mapping, name, "the document")
+    for key in ("kind", "subject"):
+        _kind(plain.get(key), str, name, key)
+    _kind(plain.get("failure"), (str, type(None)), name, "failure")
+    findings = _kind(plain.get("findings"), list, name, "findings")
+    seconds = _kind(plain.get("seconds", 0.0), (int, float), name, "seconds")
+    if not 0 <= seconds < _LONGEST:
+        fail(name, f"{seconds!r} as seconds"[:80], "a number >= 0", "write it again")
+    return Examination(
+        plain["kind"],
+        plain["subject"],
+        tuple(_kind(q, str, name, "asked") for q in _kind(plain.get("asked"), list, name, "asked")),
+        _kind(plain.get("facts"), Mapping, name, "facts"),
+        tuple(_finding(item, name, number) for number, item in enumerate(findings, 1)),
+        plain.get("failure"),
+        float(seconds),
+    )
+
+
+def _finding(plain: Any, name: str, number: int) -> Finding:
+    place = f"finding {number}"
+    item = _kind(plain, Mapping, name, place)
+    texts = {key: _kind(item.get(key), str, name, f"{key} of {place}") for key in _TEXTS}
+    evidence = _kind(item.get("evidence"), Mapping, name, f"evidence of {place}")
+    return Finding(**texts, evidence=evidence)
+
+
+def _kind(value: Any, kinds: Any, name: str, part: str) -> Any:
+    if not isinstance(value, kinds):
+        fail(name, f"{type(value).__name__} as {part}", "what linvae check --json printed",
+             "write it again with: linvae check SUBJECT --json > FILE")  # fmt: skip
+    return value

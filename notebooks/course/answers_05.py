@@ -146,7 +146,8 @@ def _turned(degrees: float, *, radians: bool = False, refit: bool = True) -> flo
     decoder, mean = optimum.decoder @ turn, spectrum.mean
     vae = encoder_given_decoder(decoder, 2.0, noise_variance=4.0, offset=mean)
     if not refit:
-        vae = lv.LinearVAE(optimum.encoder, optimum.posterior_variance, decoder, optimum.noise_variance, mean, mean)
+        encoder, variance = optimum.encoder, optimum.posterior_variance
+        vae = lv.LinearVAE(encoder, variance, decoder, optimum.noise_variance, mean, mean)
     terms = vae.evaluate(spectrum, 2.0)
     frontier = lv.Frontier(spectrum, latent_dim=8, noise_variance=4.0)
     return float(frontier.gap(terms.rate, terms.distortion, 2.0))

@@ -1,0 +1,495 @@
+"""The page in a real browser: what a reader moves, sees and downloads.
+
+Chromium is taken from ``LINVAE_CHROMIUM`` or the search path; without it the tests skip.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import linvae as lv
+from linvae.claims.types import Check
+from linvae.report import build_report, load_learned
+from tests.linvae.report_tools import NASTY
+from tests.tolerances import tolerance
+
+pytest.importorskip("bokeh")
+playwright = pytest.importorskip("playwright.sync_api")
+pytestmark = pytest.mark.xdist_group("browser")
+
+CHROMIUM = os.environ.get("LINVAE_CHROMIUM") or shutil.which("chromium")
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+             "--disable-background-networking", "--disable-component-update",
+             "--disable-sync"]  # fmt: skip
+SIZES = {"latent_dim": 16, "noise_variance": 4.0}
+DIGITS_RANGE = 16.0
+DESKTOP = {"width": 1280, "height": 900}
+PHONE = {"width": 390, "height": 844}
+PATIENCE = 60_000  # milliseconds, on a busy machine
+RESULTS = Path(__file__).resolve().parents[2] / "results"
+CLAIM = Check("X", "One is one.", 0.0, "<=", 1.0, "holds", "")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    if CHROMIUM is None:
+        pytest.skip("no Chromium: install it (Debian: apt-get install chromium) or set "
+                    "LINVAE_CHROMIUM to its executable")  # fmt: skip
+    with playwright.sync_playwright() as driver:
+        running = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def digits() -> SimpleNamespace:
+    from sklearn.datasets import load_digits
+
+    samples = np.asarray(load_digits().data)
+    spectrum = lv.Spectrum.from_samples(samples)
+    return SimpleNamespace(samples=samples, spectrum=spectrum, curve=lv.Frontier(spectrum, **SIZES))
+
+
+@pytest.fixture(scope="module")
+def report(digits: SimpleNamespace) -> Any:
+    return build_report(
+        digits.spectrum, **SIZES, samples=digits.samples, image_shape=(8, 8),
+        data_range=DIGITS_RANGE, checks=[CLAIM], title=NASTY,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def place(report: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    report.write(path)
+    return path
+
+
+class Reader:
+    """A page with what went wrong on it, and what it asked for."""
+
+    def __init__(self, page: Any) -> None:
+        self.page = page
+        self.trouble: list[str] = []
+        self.requests: list[str] = []
+        page.set_default_timeout(PATIENCE)
+        page.on("console", self._console)
+        page.on("pageerror", lambda error: self.trouble.append(str(error)))
+        page.on("request", lambda request: self.requests.append(request.url))
+
+    def _console(self, message: Any) -> None:
+        if message.type not in ("info", "log", "debug"):
+            self.trouble.append(message.text)
+
+    def open(self, place: Path) -> Reader:
+        self.page.goto(place.as_uri())
+        self.page.wait_for_selector("html[data-ready=yes]", state="attached")
+        return self
+
+    def settle(self) -> None:
+        """Wait until what is shown belongs to where β stands."""
+        self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => "
+                           "requestAnimationFrame(done)))")  # fmt: skip
+
+    def set_step(self, step: int) -> None:
+        self.page.evaluate(
+            "step => { const s = document.getElementById('beta'); s.value = step;"
+            " s.dispatchEvent(new Event('input')); }", step)  # fmt: skip
+        self.settle()
+
+    def numbers(self) -> dict[str, float]:
+        found = self.page.eval_on_selector_all(
+            "[data-number]", "all => all.map(e => [e.dataset.number, e.dataset.value])"
+        )
+        return {name: float(value) for name, value in found}
+
+    def source(self, name: str) -> dict[str, list[float]]:
+        found: dict[str, list[float]] = self.page.evaluate(
+            "name => { for (const d of Bokeh.documents) { const m = d.get_model_by_name(name);"
+            " if (m) return Object.fromEntries(Object.entries(m.data)"
+            ".map(([k, v]) => [k, Array.from(v)])); } }", name)  # fmt: skip
+        return found
+
+    def step(self) -> int:
+        return int(self.page.input_value("#beta"))
+
+
+@pytest.fixture(scope="module")
+def opened(browser: Any, place: Path) -> Iterator[Reader]:
+    """The page of the digits, opened once."""
+    context = browser.new_context(viewport=DESKTOP, accept_downloads=True)
+    yield Reader(context.new_page()).open(place)
+    context.close()
+
+
+@pytest.fixture
+def reader(opened: Reader, place: Path) -> Iterator[Reader]:
+    """The page of the digits; whatever goes wrong on it fails the test that did it."""
+    opened.trouble.clear()
+    yield opened
+    assert opened.trouble == []
+    assert opened.requests == [place.as_uri()], "the page asks for nothing but itself"
+
+
+def assert_numbers(got: dict[str, float], curve: lv.Frontier, data_range: float | None) -> None:
+    """Every number of the page is the library's at the β of the page."""
+    point = curve.at_beta(got["beta"])
+    constant = abs(float(curve.distortion_of(0.0)))
+    want = {
+        "rate": point.rate,
+        "distortion": point.distortion,
+        "objective": point.objective,
+        "squared_error": point.squared_error,
+        "water_level": point.water_level,
+        "active": point.active,
+    }
+    if data_range is not None:
+        want["psnr"] = point.psnr(data_range)
+    assert set(got) == {"beta", *want}
+    for name, value in want.items():
+        # A distortion is the difference of two numbers that can be far larger.
+        scale = constant if name in ("distortion", "objective") else 0.0
+        allowed = tolerance("exact") * max(abs(float(value)), scale)
+        assert abs(got[name] - float(value)) <= allowed, (name, got[name], float(value))
+
+
+# --- numbers -------------------------------------------------------------------------------------
+
+
+def test_the_numbers_are_the_librarys_all_along_the_slider(reader: Reader, digits, report) -> None:
+    seen = []
+    for step in (*range(0, 1000, 37), 1000):
+        reader.set_step(step)
+        got = reader.numbers()
+        assert_numbers(got, digits.curve, DIGITS_RANGE)
+        seen.append(got["beta"])
+    assert (np.diff(seen) > 0).all()
+    assert (seen[0], seen[-1]) == report.beta_range
+    active = digits.curve.at_beta(seen).active
+    assert {0, 16} <= set(active)
+    assert len(set(active)) > 10
+
+
+def test_what_is_written_is_the_number_rounded(reader: Reader) -> None:
+    reader.set_step(444)
+    shown = reader.page.eval_on_selector_all(
+        "[data-number]", "all => all.map(e => [e.textContent, e.dataset.value])"
+    )
+    for text, value in shown:
+        assert float(text.replace("−", "-")) == pytest.approx(float(value), rel=5.1e-6)
+    bits = float(reader.page.text_content("#rate-bits"))
+    assert bits == pytest.approx(reader.numbers()["rate"] / np.log(2), rel=1e-3)
+
+
+def test_at_a_critical_beta_the_mode_is_dead(reader: Reader, digits) -> None:
+    """Exactly there, where a rounded β would let it live on."""
+    reader.set_step(1000)
+    for mode in range(5):
+        reader.page.click("#next-down")
+        reader.settle()
+        got = reader.numbers()
+        assert got["beta"] == digits.curve.critical_betas[mode]
+        assert got["active"] == mode
+        assert_numbers(got, digits.curve, DIGITS_RANGE)
+    reader.page.click("#next-up")
+    reader.settle()
+    assert reader.numbers()["beta"] == digits.curve.critical_betas[3]
+
+
+def test_a_typed_beta(reader: Reader, digits, report) -> None:
+    for text, want in (("2.5", 2.5), ("2,75", 2.75), ("1e9", report.beta_range[1])):
+        reader.page.fill("#beta-number", text)
+        reader.page.press("#beta-number", "Enter")
+        reader.settle()
+        assert reader.numbers()["beta"] == want
+        assert_numbers(reader.numbers(), digits.curve, DIGITS_RANGE)
+    for text in ("zero", "-1", "0", ""):
+        reader.page.fill("#beta-number", text)
+        reader.page.press("#beta-number", "Enter")
+        reader.settle()
+        assert reader.numbers()["beta"] == report.beta_range[1], "what is no β moves nothing"
+        assert reader.page.get_attribute("#beta-number", "aria-invalid") == "true"
+
+
+def test_the_table_of_modes(reader: Reader, digits) -> None:
+    reader.page.click("summary")
+    reader.set_step(500)
+    beta = reader.numbers()["beta"]
+    model = lv.response(digits.spectrum, beta, **SIZES)
+    rows = reader.page.eval_on_selector_all(
+        "#modes tbody tr",
+        "all => all.map(r => [...r.cells].filter(c => c.dataset.name)"
+        ".map(c => Number(c.dataset.value)))",
+    )
+    decoder = np.sqrt((model.decoder**2).sum(axis=0))
+    encoder = np.sqrt((model.encoder**2).sum(axis=1))
+    rates = model.information(digits.spectrum).rate_per_latent
+    want = [digits.spectrum.eigenvalues[:16], digits.curve.critical_betas, decoder, encoder,
+            decoder * encoder, model.posterior_variance, rates]  # fmt: skip
+    np.testing.assert_allclose(np.array(rows).T, want, rtol=tolerance("exact"), atol=1e-12)
+
+
+# --- moving --------------------------------------------------------------------------------------
+
+
+def test_the_mouse_moves_everything(reader: Reader, digits) -> None:
+    box = reader.page.locator("#beta").bounding_box()
+    picture = reader.page.locator("#picture-curve")
+    before = picture.screenshot()
+    was = reader.source("point")
+    reader.page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + box["height"] / 2)
+    reader.page.mouse.down()
+    reader.page.mouse.move(box["x"] + box["width"] * 0.8, box["y"] + box["height"] / 2, steps=5)
+    reader.page.mouse.up()
+    reader.settle()
+    got = reader.numbers()
+    assert 700 < reader.step() < 900
+    assert_numbers(got, digits.curve, DIGITS_RANGE)
+    point = reader.source("point")
+    assert point != was
+    assert (point["x"], point["y"]) == ([got["rate"]], [got["distortion"]])
+    assert picture.screenshot() != before, "the marker was seen to move"
+
+
+def test_the_keyboard_moves_everything(reader: Reader, digits, report) -> None:
+    reader.page.focus("#next-down")
+    reader.page.keyboard.press("Shift+Tab")
+    assert reader.page.evaluate("document.activeElement.id") == "beta"
+    assert reader.page.evaluate("document.activeElement.matches(':focus-visible')")
+    outline = reader.page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+    assert outline == "solid"
+    start = reader.step()
+    for key, want in (("ArrowRight", start + 1), ("ArrowLeft", start), ("ArrowUp", start + 1),
+                      ("End", 1000), ("ArrowLeft", 999), ("Home", 0)):  # fmt: skip
+        reader.page.keyboard.press(key)
+        reader.settle()
+        assert reader.step() == want
+        assert_numbers(reader.numbers(), digits.curve, DIGITS_RANGE)
+    assert reader.numbers()["beta"] == report.beta_range[0]
+    reader.page.keyboard.press("PageUp")
+    assert reader.step() > 10
+
+
+def test_every_control_has_a_name_and_changes_are_spoken(reader: Reader) -> None:
+    snapshot = reader.page.locator(".bar").aria_snapshot()
+    for name in ("β, weight of the rate", "β as a number", "next critical β below",
+                 "next critical β above"):  # fmt: skip
+        assert name in snapshot
+    reader.page.focus("#beta")
+    reader.page.keyboard.press("End")
+    spoken = reader.page.locator("#spoken")
+    playwright.expect(spoken).to_contain_text(" 0 of 16 modes active", timeout=PATIENCE)
+    assert reader.page.get_attribute("#spoken", "aria-live") == "polite"
+    assert reader.page.get_attribute("#beta", "aria-valuetext").startswith("β = ")
+    order = []
+    reader.page.focus("#beta")
+    for _ in range(4):
+        order.append(reader.page.evaluate("document.activeElement.id"))
+        reader.page.keyboard.press("Tab")
+    assert order == ["beta", "next-down", "beta-number", "next-up"]
+
+
+def test_the_pictures_show_the_theory(reader: Reader, digits) -> None:
+    reader.set_step(600)
+    beta = reader.numbers()["beta"]
+    critical, level = digits.curve.critical_betas, 4.0 * beta
+    values = digits.spectrum.eigenvalues[:16]
+    alive = int((critical > beta).sum())
+    assert 0 < alive < 16
+    level_line = reader.source("level")["y"]
+    np.testing.assert_allclose(level_line, [level, level])
+    np.testing.assert_allclose(reader.source("above")["top"], values[:alive])
+    np.testing.assert_allclose(reader.source("above")["bottom"], level)
+    np.testing.assert_allclose(reader.source("below")["top"], np.minimum(values, level))
+    model = lv.response(digits.spectrum, beta, **SIZES)
+    gains = np.diag(model.encoder @ model.decoder)
+    np.testing.assert_allclose(reader.source("gain")["top"], gains[:alive], rtol=1e-9)
+    np.testing.assert_allclose(reader.source("spread")["bottom"], gains, rtol=1e-9, atol=1e-15)
+    gates = np.sqrt((model.decoder**2).sum(axis=0) / values)
+    np.testing.assert_allclose(reader.source("gates")["y"], gates, rtol=1e-9, atol=1e-15)
+    assert reader.source("now")["x"] == [beta, beta]
+    tangent = reader.source("tangent")
+    slope = np.diff(tangent["y"]) / np.diff(tangent["x"])
+    np.testing.assert_allclose(slope, -beta, rtol=1e-9)
+
+
+# --- images --------------------------------------------------------------------------------------
+
+
+def levels(reader: Reader, kind: str, place: int) -> np.ndarray:
+    found = reader.page.evaluate(
+        # From a copy: Chromium complains when a canvas that is painted on is often read.
+        "id => { const c = document.getElementById(id), d = document.createElement('canvas');"
+        " d.width = c.width; d.height = c.height;"
+        " const x = d.getContext('2d', { willReadFrequently: true }); x.drawImage(c, 0, 0);"
+        " return Array.from(x.getImageData(0, 0, c.width, c.height).data); }",
+        f"{kind}-{place}",
+    )
+    pixels = np.array(found).reshape(-1, 4)
+    assert (pixels[:, 3] == 255).all()
+    assert (pixels[:, :1] == pixels[:, :3]).all(), "grey"
+    return pixels[:, 0]
+
+
+@pytest.mark.parametrize("step", [0, 350, 650, 1000])
+def test_reconstructions_are_the_librarys(reader: Reader, digits, report, step: int) -> None:
+    reader.set_step(step)
+    images = report.images
+    model = lv.response(digits.spectrum, reader.numbers()["beta"], **SIZES)
+    wanted = model.decode(model.encode(digits.samples[images.rows]))
+    scale = 255 / (images.white - images.black)
+    for place, (row, exact) in enumerate(zip(images.rows, wanted, strict=True)):
+        original = (digits.samples[row] - images.black) * scale
+        np.testing.assert_array_equal(levels(reader, "sample", place), np.rint(original))
+        shown = levels(reader, "reconstruction", place)
+        want = np.clip((exact - images.black) * scale, 0, 255)
+        assert np.abs(shown - want).max() <= images.error * scale + 0.5
+
+
+# --- downloads and strings -----------------------------------------------------------------------
+
+
+def test_downloads_hold_the_librarys_numbers(reader: Reader, digits, tmp_path: Path) -> None:
+    for name in ("curve.csv", "curve.json"):
+        with reader.page.expect_download() as waiting:
+            reader.page.click(f"a[download='{name}']")
+        assert waiting.value.suggested_filename == name
+        waiting.value.save_as(tmp_path / name)
+    with (tmp_path / "curve.csv").open(encoding="utf-8", newline="") as file:
+        _, *rows = csv.reader(file)
+    columns = np.array(rows, dtype=np.float64).T
+    points = digits.curve.at_beta(columns[0])
+    np.testing.assert_array_equal(columns[1], points.rate)
+    np.testing.assert_array_equal(columns[2], points.distortion)
+    document = json.loads((tmp_path / "curve.json").read_text(encoding="utf-8"))
+    np.testing.assert_array_equal(document["points"]["rate"], points.rate)
+    assert document["title"] == NASTY
+
+
+def test_a_hostile_title_is_shown_as_text(reader: Reader) -> None:
+    assert reader.page.text_content("h1") == NASTY
+    assert reader.page.title() == NASTY
+    assert reader.page.evaluate("window.hacked") is None
+    assert reader.page.locator("img").count() == 0
+
+
+def test_the_policy_stops_scripts_and_requests(browser: Any, place: Path) -> None:
+    """What slipped through all the escaping would still not run, nor reach anybody."""
+    context = browser.new_context()
+    found = Reader(context.new_page()).open(place)
+    found.page.evaluate(
+        "() => { document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=window.ran=1>"
+        "<a id=bad onclick=\"window.ran=1\">x</a>'); document.getElementById('bad').click();"
+        " const s = document.createElement('script'); s.textContent = 'window.ran=1';"
+        " document.body.append(s); }"
+    )
+    failed = found.page.evaluate("fetch('https://example.org/').then(() => false, () => true)")
+    assert failed
+    assert found.page.evaluate("window.ran") is None
+    assert len(found.trouble) >= 3, "each attempt is told on the console"
+    assert not [url for url in found.requests if url.startswith("https")]
+    context.close()
+
+
+# --- other screens, no script, other data --------------------------------------------------------
+
+
+def test_a_phone_shows_everything_without_scrolling_sideways(browser: Any, place: Path) -> None:
+    context = browser.new_context(viewport=PHONE, has_touch=True, is_mobile=True)
+    found = Reader(context.new_page()).open(place)
+    assert found.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    for name in ("curve", "water", "gains", "gates"):
+        box = found.page.locator(f"#picture-{name}").bounding_box()
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= PHONE["width"]
+        assert box["width"] > 300
+        assert box["height"] > 250
+    found.page.locator("#picture-gates").scroll_into_view_if_needed()
+    dial = found.page.locator("#beta").bounding_box()
+    assert 0 <= dial["y"] < PHONE["height"] / 4, "the slider stays in view"
+    assert found.trouble == []
+    context.close()
+
+
+def test_a_print_cuts_nothing_off(reader: Reader) -> None:
+    reader.page.emulate_media(media="print")
+    reader.page.set_viewport_size({"width": 718, "height": 1000})  # A4 within usual margins
+    right = reader.page.eval_on_selector_all(
+        ".picture, table, canvas, h1", "all => all.map(e => e.getBoundingClientRect().right)"
+    )
+    assert max(right) <= 718
+    assert not reader.page.locator("a[download]").first.is_visible()
+    reader.page.emulate_media(media="screen")
+    reader.page.set_viewport_size(DESKTOP)
+
+
+def test_without_scripts_the_numbers_stand_there(browser: Any, place: Path) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(place.as_uri())
+    assert page.locator("noscript").is_visible()
+    assert page.locator("#curve-table tbody tr").count() > 10
+    assert page.locator("#curve-table").is_visible()
+    assert page.locator("a[download='curve.csv']").is_visible()
+    assert page.get_by_text("One is one.").is_visible()
+    assert not page.locator("#beta").is_visible()
+    context.close()
+
+
+OTHERS = {
+    "one feature": ([2.0], 1, 0.5),
+    "nothing varies": ([0.0, 0.0], 2, 1.0),
+    "rank deficient, k = n": ([4.0, 2.0, 0.0, 0.0], 4, 0.5),
+    "ties": ([2.0, 2.0, 2.0, 1.0], 3, 0.5),
+    "far apart": ([1e150, 1.0], 2, 1e-50),
+    "all dead at 1": ([1e-5, 1e-6], 2, 1.0),
+    "many": (np.geomspace(10, 1e-4, 300), 200, 1e-3),
+    "nearly one": ([2.0, 2.0 * (1 - 1e-13)], 2, 1.0),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_spectra_of_every_kind(browser: Any, tmp_path: Path, name: str) -> None:
+    values, k, variance = OTHERS[name]
+    spectrum = lv.Spectrum.from_eigenvalues(values)
+    build_report(spectrum, latent_dim=k, noise_variance=variance, checks=()).write(
+        tmp_path / "page.html"
+    )
+    context = browser.new_context(viewport=DESKTOP)
+    found = Reader(context.new_page()).open(tmp_path / "page.html")
+    curve = lv.Frontier(spectrum, latent_dim=k, noise_variance=variance)
+    for step in (0, 123, 500, 789, 1000):
+        found.set_step(step)
+        assert_numbers(found.numbers(), curve, None)
+    found.page.click("#next-down")
+    found.settle()
+    assert_numbers(found.numbers(), curve, None)
+    assert found.trouble == []
+    assert len(found.requests) == 1
+    context.close()
+
+
+def test_learned_points_stand_over_the_curve(browser: Any, digits, tmp_path: Path) -> None:
+    learned = load_learned(RESULTS / "digits-mlp.json")
+    spectrum = lv.Spectrum.from_samples(digits.samples / 16)
+    report = build_report(spectrum, latent_dim=8, noise_variance=0.05, learned=learned, checks=())
+    report.write(tmp_path / "page.html")
+    context = browser.new_context(viewport=DESKTOP)
+    found = Reader(context.new_page()).open(tmp_path / "page.html")
+    for points in learned.points:
+        source = found.source(f"learned-{points.label}")
+        np.testing.assert_array_equal(source["x"], points.rate)
+        np.testing.assert_array_equal(source["y"], points.distortion)
+        np.testing.assert_allclose(source["top"], points.distortion + 2 * points.distortion_se)
+    assert found.trouble == []
+    context.close()
