@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # Two test processes with two BLAS threads each are several times slower than with one.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: demo test lint prove bench mutate clean
+.PHONY: demo test lint prove bench mutate course docs clean
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -39,5 +39,24 @@ bench: $(STAMP)
 mutate: $(STAMP)
 	$(ONE_THREAD) $(BIN)/python -m benchmarks.mutation
 
+# Opens the notebooks; JupyterLab is installed for this alone.
+course: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[course]"
+	$(BIN)/python -m notebooks.sync
+	cd notebooks && ../$(BIN)/jupyter lab
+
+# The site, with every notebook executed: docs/_build/html/index.html. A few minutes; once what it needs is
+# installed, no network. Warnings are errors, and so are broken links, formulas and requests to other hosts.
+docs: $(VENV)/.docs-installed
+	rm -rf docs/_build/html
+	$(ONE_THREAD) $(BIN)/python -m sphinx -b html -W --keep-going -n -q -E -j 2 docs docs/_build/html
+	$(BIN)/python docs/check_links.py docs/_build/html
+	$(BIN)/python docs/check_formulas.py docs/_build/html
+
+$(VENV)/.docs-installed: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	touch $@
+
 clean:
+	rm -rf docs/_build docs/api docs/course docs/proofs
 	rm -rf $(VENV) build dist demo-output *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*

@@ -128,8 +128,9 @@ def escape_rate(
 def escape_direction(eigenvalue: Any, beta: Any, *, noise_variance: Any) -> FloatArray:
     r"""Direction (encoder gain, decoder gain) in which a mode leaves collapse, joint flow.
 
-    .. math:: (e, d) \propto (1 + \sigma^2\gamma,\; \lambda), \qquad
-              \gamma \text{ of :func:`escape_rate`}
+    .. math:: (e, d) \propto (1 + \sigma^2\gamma,\; \lambda)
+
+    γ is that of :func:`escape_rate`.
 
     Parameters
     ----------
