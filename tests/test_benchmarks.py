@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import core, digits_multi_rate, mnist_frontier
+from benchmarks import clinic, core, digits_multi_rate, mnist_frontier
 from benchmarks.record import RESULTS, conditions, write_json
 from tests.tolerances import assert_close
 
@@ -82,3 +82,40 @@ def test_committed_training_meets_its_aim() -> None:
             np.array(run["excess_nats"]),
             scale=np.abs(run["objective"]).max(),
         )
+
+
+def _outcome(expected: str | None, *codes: str, kind: str = "loss", failure: str | None = None):
+    return clinic.Outcome(clinic.Case(kind, "n", 0, expected), codes, failure, 1.0)
+
+
+def test_the_clinic_counts_what_is_named_and_who_is_accused() -> None:
+    assert _outcome(None).good
+    assert not _outcome(None, "a").good
+    assert _outcome("a", "b", "a").good
+    assert not _outcome("a", "b", "a", kind="trainer").good, "the cause of a trainer comes first"
+    assert not _outcome("a").good
+    assert not _outcome(None, failure="RuntimeError: theirs").good
+    (row,) = clinic.summarise([_outcome("a", "a"), _outcome("a", "b"), _outcome(None, "a")])
+    assert (row["faults_named"], row["faulty_examined"]) == (1, 2)
+    assert (row["right_accused"], row["right_examined"]) == (1, 1)
+
+
+def test_the_clinic_runs_small(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    output = tmp_path / "clinic.json"
+    call = ["--kind", "loss", "--seeds", "1", "--processes", "1", "--output", str(output)]
+    assert clinic.main(call) == 0
+    (row,) = json.loads(output.read_text(encoding="utf-8"))["kinds"]
+    assert row["faults_named"] == row["faulty_examined"] >= 30
+    assert "accused 0" in capsys.readouterr().out
+
+
+def test_the_committed_clinic_meets_its_aim() -> None:
+    record = json.loads((RESULTS / "clinic.json").read_text(encoding="utf-8"))
+    rows = {row["kind"]: row for row in record["kinds"]}
+    assert {*rows} == {*clinic.KINDS}
+    for kind, row in rows.items():
+        faulty, right = clinic.implementations(kind)
+        assert row["faulty_implementations"] == len(faulty), "measure again"
+        assert row["right_implementations"] == len(right), "measure again"
+        assert row["faults_named"] >= 0.95 * row["faulty_examined"]
+        assert row["right_accused"] == 0

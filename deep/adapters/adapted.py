@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
-__all__ = ["Adapted", "Kind", "unchanged"]
+__all__ = ["Adapted", "AdaptedLoss", "Kind", "gradient_with", "unchanged"]
 
 Kind = Literal["loss", "model", "trainer", "metric"]
 
@@ -15,6 +17,67 @@ Kind = Literal["loss", "model", "trainer", "metric"]
 def unchanged(array: Any) -> Any:
     """The conversion for code that takes NumPy arrays."""
     return array
+
+
+def gradient_with(
+    convert: Callable[[Any], Any],
+) -> Callable[[Callable[..., Any], list[Any]], list[Any] | None]:
+    """Gradients by torch's autograd: of ``function(*tensors)`` with respect to NumPy arrays.
+
+    Parameters
+    ----------
+    convert : callable
+        NumPy array to tensor.
+
+    Returns
+    -------
+    callable(function, arrays) -> list of ndarray, or None
+        None where the value is no tensor with a graph; zeros for an array it does not depend on.
+    """
+
+    def gradient(function: Callable[..., Any], arrays: list[Any]) -> list[Any] | None:
+        torch: Any = sys.modules.get("torch")
+        leaves = [convert(array) for array in arrays]
+        if torch is None or not all(isinstance(leaf, torch.Tensor) for leaf in leaves):
+            return None
+        with torch.inference_mode(False), torch.enable_grad():
+            leaves = [leaf.detach().clone().requires_grad_() for leaf in leaves]
+            # Copies within the graph: their code may work in place, which leaves refuse.
+            total = function(*(leaf.clone() for leaf in leaves))
+            if not isinstance(total, torch.Tensor) or not total.requires_grad:
+                return None
+            found = torch.autograd.grad(total.sum(), leaves, allow_unused=True)
+        pairs = zip(leaves, found, strict=True)
+        whole = [torch.zeros_like(leaf) if g is None else g for leaf, g in pairs]
+        return [g.detach().cpu().double().numpy() for g in whole]
+
+    return gradient
+
+
+class AdaptedLoss:
+    """A loss as an adapter hands it over: callable, and able to give gradients and to be seeded.
+
+    What an examination may ask of it beside values: ``gradient(function, arrays)``,
+    ``reseed(seed)``, ``with_log_var`` (the same loss with another reading of a parameter) and
+    ``defaults`` (numbers of parameters that are not given), the last two where there are any.
+    """
+
+    of_adapter = True
+
+    def __init__(self, loss: Callable[..., Any], convert: Callable[[Any], Any]) -> None:
+        functools.update_wrapper(self, loss)
+        self._loss = loss
+        self.gradient = gradient_with(convert)
+
+    def __call__(self, *parts: Any) -> Any:
+        """(x, x_hat, mean, log_var) -> what the original returns."""
+        return self._loss(*parts)
+
+    def reseed(self, seed: int) -> None:
+        """Seed all generators that the original may draw from."""
+        from deep.adapters.libraries import seed_all
+
+        seed_all(seed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +133,12 @@ class Adapted:
     noise_variance: float | None = None
     latent_dim: int | None = None
     notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("loss", "evaluation"):
+            loss = getattr(self, name)
+            if loss is not None and not isinstance(loss, AdaptedLoss):
+                object.__setattr__(self, name, AdaptedLoss(loss, self.convert))
 
     @property
     def training(self) -> bool:

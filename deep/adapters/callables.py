@@ -85,7 +85,9 @@ def loss_in_order(
     Returns
     -------
     callable, tuple of str
-        The loss, and what had to be guessed.
+        The loss, and what had to be guessed. Where a parameter was given the variance or the
+        standard deviation by its name alone, its attribute ``with_log_var`` gives it the
+        log-variance; ``defaults`` are the numbers of parameters that are not given.
 
     Raises
     ------
@@ -96,6 +98,40 @@ def loss_in_order(
     if parameters is not None and parameters and not _roles(function, _LOSS_ROLES):
         return _of_variable_arguments(function, parameters, convert)
     plan = _plan(function, parameters, beta)
+    loss: Any = _following(plan, function, convert, beta)
+    loss.defaults = _left_out(plan, parameters)
+    told = [(name, part) for name, part, _ in plan if name and part in _TOLD]
+    if told:
+        as_it_is = [(n, "log_var" if p in _TOLD else p, by_name) for n, p, by_name in plan]
+        loss.with_log_var = _following(as_it_is, function, convert, beta)
+        loss.with_log_var.__doc__ = "; ".join(
+            f"parameter {name} was given the log-variance itself: given {_TOLD[part]}, the KL "
+            "is not that of any reading known here" for name, part in told)  # fmt: skip
+    notes = [f"parameter {name} was given {_TOLD[part]}" for name, part in told]
+    notes += [f"parameter {name} was given the posterior mean"
+              for name, part, _ in plan if part == "z"]  # fmt: skip
+    notes += [f"parameter {name} was given {1.0 if beta is None else beta:g}"
+              for name, part, _ in plan if part == "beta"]  # fmt: skip
+    return loss, tuple(notes)
+
+
+def _left_out(
+    plan: list[tuple[str, str, bool]], parameters: list[inspect.Parameter] | None
+) -> dict[str, float]:
+    """Numbers that parameters have which the plan does not fill."""
+    filled = {name for name, _, _ in plan}
+    return {p.name: float(p.default) for p in parameters or ()
+            if p.name not in filled and isinstance(p.default, int | float)
+            and not isinstance(p.default, bool)}  # fmt: skip
+
+
+def _following(
+    plan: list[tuple[str, str, bool]],
+    function: Callable[..., Any],
+    convert: Convert,
+    beta: float | None,
+) -> Callable[..., Any]:
+    """The loss whose parameters get what the plan says."""
 
     def loss(x: Any, x_hat: Any, mean: Any, log_var: Any) -> Any:
         given = {"x": convert(x), "x_hat": convert(x_hat), "mean": convert(mean)}
@@ -114,13 +150,7 @@ def loss_in_order(
                 positional.append(value)
         return total_first(function(*positional, **named))
 
-    told = [(name, part) for name, part, _ in plan if name and part in _TOLD]
-    notes = [f"parameter {name} was given {_TOLD[part]}" for name, part in told]
-    notes += [f"parameter {name} was given the posterior mean"
-              for name, part, _ in plan if part == "z"]  # fmt: skip
-    notes += [f"parameter {name} was given {1.0 if beta is None else beta:g}"
-              for name, part, _ in plan if part == "beta"]  # fmt: skip
-    return loss, tuple(notes)
+    return loss
 
 
 def _plan(

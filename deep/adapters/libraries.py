@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
 from typing import Any
 
-__all__ = ["kept", "seed_all", "speaks_torch", "tensors"]
+__all__ = ["kept", "seed_all", "speaks_torch", "tensors", "with_names"]
 
 
 def speaks_torch(function: Callable[..., Any]) -> bool:
@@ -19,6 +19,8 @@ def speaks_torch(function: Callable[..., Any]) -> bool:
 
     A function that calls ``torch.from_numpy`` itself takes NumPy arrays.
     """
+    if _root(type(function)) == "torch":  # compiled by torch.jit
+        return True
     inner = inspect.unwrap(function)
     inner = getattr(inner, "__func__", getattr(inner, "func", inner))
     if not hasattr(inner, "__code__"):
@@ -37,6 +39,27 @@ def speaks_torch(function: Callable[..., Any]) -> bool:
     return any(
         _root(thing) == "torch" for thing in list(getattr(inner, "__globals__", {}).values())
     )
+
+
+def with_names(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function or method compiled by torch.jit with the signature that it lacks; others as is."""
+    parts = getattr(getattr(function, "schema", None), "arguments", None)
+    if parts is None or _root(type(function)) != "torch":
+        return function
+
+    def called(*given: Any, **named: Any) -> Any:
+        return function(*given, **named)
+
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    missing = inspect.Parameter.empty
+    called.__name__ = str(getattr(function, "name", "scripted"))
+    called.__signature__ = inspect.Signature([  # type: ignore[attr-defined]
+        inspect.Parameter(
+            part.name, kind, default=part.default_value if part.has_default_value() else missing
+        )
+        for part in (parts[1:] if type(function).__name__ == "ScriptMethod" else parts)
+    ])  # fmt: skip
+    return called
 
 
 def _names_used(code: Any) -> set[str]:

@@ -3,22 +3,38 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import inspect
 import math
+import os
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from deep._checks import fail
 from deep.adapters.adapted import Adapted
 from deep.adapters.libraries import kept, seed_all
-from deep.adapters.models import adapt_model, is_model
+from deep.adapters.models import adapt_model, model_in
 from deep.adapters.names import required, role, signature_of
 
-__all__ = ["adapt_lightning", "is_lightning"]
+__all__ = ["adapt_lightning", "is_lightning", "kept_without_files"]
 
 _EPOCHS = 300
 _BATCH = 250
 _ROLES = ("n_features", "latent_dim", "beta")
+
+
+@contextlib.contextmanager
+def kept_without_files() -> Iterator[None]:
+    """As ``kept``; what a Trainer of Lightning writes by default goes to a folder that is removed.
+
+    Lightning reads the variable as the default of its argument ``default_root_dir``; a folder that
+    their code names itself is theirs.
+    """
+    with tempfile.TemporaryDirectory() as folder, kept():
+        os.environ.setdefault("PL_TRAINER_DEFAULT_ROOT_DIR", folder)
+        yield
 
 
 def is_lightning(thing: Any) -> bool:
@@ -38,7 +54,7 @@ def adapt_lightning(make: Callable[..., Any]) -> Adapted:
     InputError
         A parameter without a default that is none of these.
     """
-    parameters = signature_of(make) or []
+    parameters = _parameters(make)
     roles = {p.name: role(p.name, _ROLES) for p in parameters}
     unknown = [p.name for p in parameters if required(p) and roles[p.name] is None]
     if unknown:
@@ -53,17 +69,38 @@ def adapt_lightning(make: Callable[..., Any]) -> Adapted:
         if not is_lightning(module):
             fail("module", type(module).__name__, "training_step and configure_optimizers",
                  "give it both, or pass a function fit(X, beta, latent_dim, seed)")  # fmt: skip
-        if not is_model(module):
+        model = model_in(module)
+        if model is None:
             fail("module", type(module).__name__, "encode and decode, or encoder and decoder",
                  "give it both")  # fmt: skip
         _train(module, X)
-        return adapt_model(module, library="lightning", torch=True, beta=beta)
+        return adapt_model(model, library="lightning", torch=True, beta=beta)
 
     takes_beta = "beta" in known.values()
     notes = [f"trained for {_EPOCHS} epochs with batches of {_BATCH}"]
     notes += [] if takes_beta else ["the module has no parameter for beta; it is taken as 1"]
-    return Adapted("lightning", "trainer", fit=fit, state=kept,
+    return Adapted("lightning", "trainer", fit=fit, state=kept_without_files,
                    betas=None if takes_beta else (1.0,), notes=tuple(notes))  # fmt: skip
+
+
+def _parameters(make: Callable[..., Any]) -> list[inspect.Parameter]:
+    """Parameters by name; where a class passes ``**kwargs`` on, also those of its base."""
+    found: dict[str, inspect.Parameter] = {}
+    bases = make.__mro__ if isinstance(make, type) else (make,)
+    inits = [base for base in bases if not isinstance(make, type) or "__init__" in vars(base)]
+    for function in inits:
+        parameters = signature_of(
+            vars(function)["__init__"] if isinstance(function, type) else make
+        )
+        skip = 1 if isinstance(function, type) else 0
+        given = (parameters or [])[skip:]
+        variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+        for p in given:
+            if p.kind not in variable:
+                found.setdefault(p.name, p)
+        if not any(p.kind is p.VAR_KEYWORD for p in given):
+            break
+    return list(found.values())
 
 
 def _train(module: Any, samples: Any) -> None:
@@ -78,24 +115,29 @@ def _train(module: Any, samples: Any) -> None:
     if trainer is None:
         _plain_loop(module, rows, form)
         return
-    data = torch.utils.data.TensorDataset(rows, torch.zeros(len(rows)))
-    loader = torch.utils.data.DataLoader(
-        data,
+    trainer.fit(module, _loader(rows, form))
+
+
+def _loader(rows: Any, form: Callable[[Any], Any]) -> Any:
+    """Batches of rows in random order, in the form that the module takes."""
+    import torch
+
+    return torch.utils.data.DataLoader(
+        torch.utils.data.TensorDataset(rows),
         _BATCH,
         shuffle=True,
-        collate_fn=lambda pairs: form(torch.stack([p[0] for p in pairs])),
+        collate_fn=lambda parts: form(torch.stack([p[0] for p in parts])),
     )
-    trainer.fit(module, loader)
 
 
-def _own_trainer(module: Any) -> Any:
+def _own_trainer(module: Any, epochs: int | None = None) -> Any:
     """Lightning's Trainer, silent and writing nothing, for modules of Lightning's own class."""
     for name in ("lightning.pytorch", "pytorch_lightning", "lightning"):
         library: Any = sys.modules.get(name)
         kind = getattr(library, "LightningModule", None)
         if kind is not None and isinstance(module, kind):
             return library.Trainer(
-                max_epochs=_EPOCHS, accelerator="cpu", devices=1, logger=False,
+                max_epochs=epochs or _EPOCHS, accelerator="cpu", devices=1, logger=False,
                 enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
             )  # fmt: skip
     return None
@@ -108,19 +150,29 @@ def _form(module: Any, rows: Any) -> Callable[[Any], Any]:
         lambda x: x,
         lambda x: (x,),
     )
-    import torch
-
     error: Exception | None = None
     for form in forms:
         try:
-            with kept((module,)), _without_log(module), torch.no_grad():
-                _loss_of(module.training_step(form(rows), 0))
+            _try(module, rows, form)
         except Exception as raised:
             error = error or raised
         else:
             return form
     assert error is not None
     raise error
+
+
+def _try(module: Any, rows: Any, form: Callable[[Any], Any]) -> None:
+    """One step on a few rows that leaves the module as it is."""
+    import torch
+
+    if not getattr(module, "automatic_optimization", True):  # such a step needs its Trainer
+        trainer = _own_trainer(module, epochs=1)
+        if trainer is not None:
+            trainer.fit(copy.deepcopy(module), _loader(rows, form))
+            return
+    with kept((module,)), _without_log(module), torch.no_grad():
+        _loss_of(module.training_step(form(rows), 0))
 
 
 @contextlib.contextmanager

@@ -12,7 +12,8 @@ from deep.adapters.libraries import kept, tensors
 from deep.adapters.names import required, role, signature_of
 from deep.adapters.posteriors import fields_of, posterior_of
 
-__all__ = ["adapt_model", "heads_of", "is_model", "latent_dim_of", "reconstruction_of"]
+__all__ = ["adapt_model", "heads_of", "is_model", "latent_dim_of", "model_in",
+           "reconstruction_of"]  # fmt: skip
 
 _BEFORE = re.compile(r"^(fc|linear|lin|to|head|layer|enc|encoder|hidden2|h2|h_to|proj)_?", re.I)
 _OF_NETWORKS = ("train", "eval", "modules", "buffers")
@@ -20,8 +21,10 @@ _AFTER = re.compile(r"_?(layer|head|fc|linear|proj)$", re.I)
 
 
 def _part(thing: Any, *names: str) -> Callable[..., Any] | None:
-    found = (getattr(thing, name, None) for name in names)
-    return next((part for part in found if callable(part)), None)
+    """The first of these that can be called, or has Keras' ``predict``."""
+    found = [getattr(thing, name, None) for name in names]
+    parts = (part if callable(part) else getattr(part, "predict", None) for part in found)
+    return next((part for part in parts if callable(part)), None)
 
 
 def is_model(thing: Any) -> bool:
@@ -29,6 +32,14 @@ def is_model(thing: Any) -> bool:
     if isinstance(thing, type):
         return False
     return bool(_part(thing, "encode", "encoder")) and bool(_part(thing, "decode", "decoder"))
+
+
+def model_in(thing: Any) -> Any:
+    """What encodes and decodes: the object, or the only network in it that does; None without."""
+    if isinstance(thing, type) or is_model(thing):
+        return None if isinstance(thing, type) else thing
+    inner = [part for part in (getattr(thing, "_modules", None) or {}).values() if is_model(part)]
+    return inner[0] if len(inner) == 1 else None
 
 
 def latent_dim_of(thing: Any) -> int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,26 @@ import numpy as np
 from deep._checks import fail
 from deep.adapters.names import role
 
-__all__ = ["exp_of", "fields_of", "log_of", "posterior_of"]
+__all__ = ["Posterior", "exp_of", "fields_of", "log_of", "posterior_of"]
 
 _SPREADS = ("log_var", "log_std", "std", "variance")
 _WANTED = "(mean, log-variance), a distribution, or named fields for them"
+
+
+class Posterior(tuple[Any, ...]):
+    """The pair (mean, log-variance) in the usual order, and in `parts` all of a longer tuple.
+
+    Three unnamed arrays may be (mean, log-variance, z) or (z, mean, log-variance); which is told
+    by many rows together, not by one call.
+    """
+
+    parts: tuple[Any, ...]
+
+    def __new__(cls, parts: Sequence[Any]) -> Posterior:
+        """Of at least two parts."""
+        pair = super().__new__(cls, (parts[0], parts[1]))
+        pair.parts = tuple(parts)
+        return pair
 
 
 def log_of(array: Any) -> Any:
@@ -44,8 +60,9 @@ def posterior_of(value: Any, latent_dim: int | None = None) -> tuple[Any, Any]:
     Parameters
     ----------
     value : object
-        A pair or longer tuple (mean, log-variance, ...), a distribution with ``mean`` and
-        ``variance``, a mapping or object with named fields, or one array (N, 2k).
+        A pair or longer tuple (mean, log-variance, ...), which comes as a :class:`Posterior`, a
+        distribution with ``mean`` and ``variance``, a mapping or object with named fields, or one
+        array (N, 2k).
     latent_dim : int, optional
         k, needed to read one array.
 
@@ -61,10 +78,15 @@ def posterior_of(value: Any, latent_dim: int | None = None) -> tuple[Any, Any]:
         return _named(fields)
     if isinstance(value, tuple | list):
         return _positional(value, latent_dim)
-    shape = getattr(value, "shape", ())
+    return _halves(value, latent_dim)
+
+
+def _halves(array: Any, latent_dim: int | None) -> tuple[Any, Any]:
+    """Mean and log-variance side by side in one array (N, 2k)."""
+    shape = getattr(array, "shape", ())
     if len(shape) == 2 and latent_dim is not None and shape[1] == 2 * latent_dim:
-        return value[:, :latent_dim], value[:, latent_dim:]
-    what = f"{type(value).__name__} of shape {tuple(shape)}"
+        return array[:, :latent_dim], array[:, latent_dim:]
+    what = f"{type(array).__name__} of shape {tuple(shape)}"
     return fail("encode", what, _WANTED, "return mean and log-variance of q(z|x) from encode(x)")
 
 
@@ -94,4 +116,6 @@ def _positional(value: Any, latent_dim: int | None) -> tuple[Any, Any]:
     if len(value) < 2 or not all(hasattr(part, "shape") for part in value[:2]):
         fail("encode", f"a {type(value).__name__} of {len(value)} parts", _WANTED,
              "return mean and log-variance of q(z|x) first")  # fmt: skip
-    return value[0], value[1]
+    read: Any = Posterior([part for part in value[:3] if hasattr(part, "shape")])
+    pair: tuple[Any, Any] = read
+    return pair

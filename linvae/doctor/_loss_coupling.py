@@ -27,14 +27,14 @@ def diagnose(
         Relative rounding of the loss.
     """
     start = effect(np.zeros(shape))
-    rows, columns = range(shape[0]), _some(shape[1])
+    rows, columns = _some(shape[0]), _some(shape[1])
     single = np.array([[effect(_marked(shape, (i, j))) - start for j in columns] for i in rows])
     largest = float(np.abs(single).max())
     noise = 30 * unit * abs(start) + 1e-3 * largest
     if not np.isfinite(single).all() or largest <= noise:
         return []
     found = list(_uneven(single, noise))
-    return found or list(_couplings(effect, start, single, shape, columns, noise))
+    return found or list(_couplings(effect, start, single, (rows, columns), noise))
 
 
 def _some(count: int) -> list[int]:
@@ -70,17 +70,26 @@ def _couplings(
     effect: Callable[[FloatArray], float],
     start: float,
     single: FloatArray,
-    shape: tuple[int, int],
-    columns: list[int],
+    probed: tuple[list[int], list[int]],
     noise: float,
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Move two entries together and compare with the sum of their effects."""
+    (rows, columns), shape = probed, (max(probed[0]) + 1, max(probed[1]) + 1)
     first, last = columns[0], columns[-1]
     across = {
-        "couples-samples": ((0, first), (1, first), single[0, 0] + single[1, 0]),
+        "couples-samples": ((0, first), (rows[1], first), single[0, 0] + single[1, 0]),
         "couples-columns": ((0, first), (0, last), single[0, 0] + single[0, -1]),
+        "couples-all": ((0, first), (rows[1], last), single[0, 0] + single[1, -1]),
     }
+    found = {}
     for name, (one, other, apart) in across.items():
         together = effect(_marked(shape, one, other)) - start
-        if abs(together - apart) > 4 * noise:
-            yield name, {"effect_together": together, "sum_of_effects": float(apart)}
+        if one != other and abs(together - apart) > 4 * noise:
+            found[name] = {"effect_together": together, "sum_of_effects": float(apart)}
+    excess = [e["effect_together"] - e["sum_of_effects"] for e in found.values()]
+    # A function of the sum of all entries couples every pair alike; an aggregate does not.
+    if "couples-all" in found and (len(found) < len(across) or np.ptp(excess) > 8 * noise):
+        yield "couples-all", found["couples-all"]
+        return
+    found.pop("couples-all", None)
+    yield from found.items()

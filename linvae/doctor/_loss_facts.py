@@ -39,18 +39,40 @@ def facts_of(found: Measured, asked: Asked, scales: Scales | None) -> dict[str, 
         if scaling is not None and term.fit.name != "none":
             facts[f"{name}_factor"] = scaling.factor
             facts[f"{name}_reduction"] = _reduction(scaling, sizes)
+    facts["gradients"] = _gradients(found)
+    if found.noise:
+        facts["draws"] = "it draws random numbers: the same in each call, averaged over samples"
+        facts["noise_of_draws"] = found.noise
     facts["terms_add_up"] = not found.interaction
     lower, upper = clamp_bounds(found.latent.irregularities)
     if np.isfinite(lower):
         facts["log_var_clamped_below"] = lower
     if np.isfinite(upper):
         facts["log_var_clamped_above"] = upper
+    if any(item.evidence.get("softly") for item in found.latent.irregularities):
+        facts["kl_agrees"] = "for small log_var; large ones are squashed softly"
     if any(item.name == "kl-faint" for item in found.latent.irregularities):
-        facts["kl_formula_read"] = "no: rounding hides it; its weight is that of mean²"
+        facts["kl_formula_read"] = "no: rounding or noise hides it; its weight is that of mean²"
     if scales is not None:
         facts |= _in_our_terms(scales, asked)
         facts |= _constant(found, scales, asked)
     return plain(facts | _reported(found))
+
+
+def _gradients(found: Measured) -> str:
+    gradients = found.gradients
+    if not gradients.examined:
+        return "not examined: the loss gives none here"
+    if gradients.missing:
+        return f"missing for {', '.join(gradients.missing)}"
+    if not gradients.compared:
+        return "not compared: the values move too little or are too rough"
+    if found.noise:
+        return f"not zero for {', '.join(gradients.compared)}"
+    if gradients.ratios:
+        return f"not those of the values for {', '.join(gradients.ratios)}"
+    whole = len(gradients.compared) == 3
+    return "those of the values" + ("" if whole else f" for {', '.join(gradients.compared)}")
 
 
 def _reduction(scaling: Scaling, sizes: tuple[str, str]) -> str:
@@ -77,12 +99,13 @@ def _in_our_terms(scales: Scales, asked: Asked) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "effective_beta_formula": scales.formula,
         "noise_variance": scales.noise_variance,
+        **({"noise_variance_stated": "by the constant of the Gaussian"} if scales.stated else {}),
         "loss_scale": scales.scale,
         "in_words": f"loss = {scales.scale:.6g} x (distortion + {scales.beta:.6g} x rate) + "
         f"constant{family}, in nats, averaged over the batch",
         "correction": scales.correction,
     }
-    if scales.noise_variance is not None and scales.beta > 0:
+    if scales.noise_variance is not None and scales.beta > 0 and not scales.stated:
         # The same loss, read as one with the declared β.
         facts["noise_variance_if_beta_is_declared"] = (
             scales.noise_variance * scales.beta / asked.beta

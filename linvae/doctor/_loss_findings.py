@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -52,22 +54,41 @@ _MISTAKEN = {
     "bce-one-sided": "cross-entropy-one-sided",
     "sigmoid-bce": "sigmoid-twice",
 }
+_WITHOUT_GRADIENT = {
+    "x_hat": "reconstruction-gradient-missing",
+    "mean": "mean-gradient-missing",
+    "log_var": "log-variance-gradient-missing",
+}
+_NO_DEFAULTS: Mapping[str, float] = MappingProxyType({})
 # Clamps outside are out of the way of training.
 _SAFE_LOWER, _SAFE_UPPER = -8.0, 2.0
 
 
-def findings_of(found: Measured, asked: Asked, scales: Scales | None) -> list[Finding]:
-    """Everything that is wrong relative to what was asked, or to any VAE."""
+def findings_of(
+    found: Measured,
+    asked: Asked,
+    scales: Scales | None,
+    defaults: Mapping[str, float] = _NO_DEFAULTS,
+) -> list[Finding]:
+    """Everything that is wrong relative to what was asked, or to any VAE.
+
+    `defaults` are the numbers that parameters of the loss have when they are not given.
+    """
     if found.latent is UNSEEN:
         return [_unrepeatable(found)]
-    result = [_unrepeatable(found)] if found.repeats != "same" else []
+    # Draws that average out to a right loss are no fault.
+    result = [_unrepeatable(found)] if found.repeats == "drifting" else []
     if found.interaction:
         result.append(finding("terms-interact", interaction=found.interaction))
     result += _signs(found)
-    result += _latent(found.latent)
-    result += _reconstruction(found.reconstruction, asked)
+    terms = zip((found.reconstruction, found.latent), found.per_sample, strict=True)
+    one_sample = [_rescaled(term, factor) for term, factor in terms]
+    result += _latent(one_sample[1], defaults)
+    result += _reconstruction(one_sample[0], asked)
+    result += _gradients(found)
     if scales is not None:
-        result += _weights(scales, asked, found.latent.fit.name != "prior-variance")
+        standard = found.latent.fit.name != "prior-variance"
+        result += _weights(scales, asked, standard, defaults)
     result += _parts(found)
     return result
 
@@ -77,6 +98,26 @@ def _unrepeatable(found: Measured) -> Finding:
     if found.repeats == "random":
         return finding("loss-is-random", smallest=min(values), largest=max(values))
     return finding("loss-changes-with-each-call", first=values[0], last=values[-1])
+
+
+def _rescaled(term: Term, factor: float) -> Term:
+    """The coefficients of a mixture in front of the sums over one sample."""
+    c = {name: factor * value for name, value in term.fit.coefficients.items()}
+    scale = term.fit.scale * (factor if c and term.fit.name == "prior-variance" else 1.0)
+    return replace(term, fit=replace(term.fit, coefficients=c, scale=scale))
+
+
+def _gradients(found: Measured) -> Iterator[Finding]:
+    missing, ratios = set(found.gradients.missing), found.gradients.ratios
+    if {"mean", "log_var"} <= missing:
+        missing -= {"mean", "log_var"}
+        yield finding("kl-gradient-missing")
+    for name in sorted(missing):
+        yield finding(_WITHOUT_GRADIENT[name])
+    # Of a loss that draws, an estimator may have another gradient of the same expectation.
+    if ratios and not found.noise:
+        yield finding("gradient-differs", inputs=" and ".join(ratios),
+                      ratios=", ".join(f"{value:.4g}" for value in ratios.values()))  # fmt: skip
 
 
 def _signs(found: Measured) -> Iterator[Finding]:
@@ -90,10 +131,10 @@ def _signs(found: Measured) -> Iterator[Finding]:
         yield finding("reconstruction-sign", **scales)
 
 
-def _latent(term: Term) -> Iterator[Finding]:
+def _latent(term: Term, defaults: Mapping[str, float]) -> Iterator[Finding]:
     name = term.fit.name
     if name == "none":
-        yield finding("kl-missing")
+        yield _noted(finding("kl-missing"), _with_defaults(defaults))
     elif name in _READINGS:
         yield finding(_READINGS[name], kl_scale=term.fit.scale, misfit=term.fit.misfit)
     elif name == "prior-variance":
@@ -126,13 +167,16 @@ def _pressure(irregularities: tuple[Irregularity, ...]) -> Iterator[Finding]:
         "uneven": "kl-uneven",
         "couples-samples": "kl-couples-samples",
         "couples-columns": "kl-couples-latents",
+        "couples-all": "kl-aggregate-term",
         "kl-clipped-above": "kl-clipped",
         "free-bits": "free-bits",
         "kl-target": "kl-target",
     }
     bounds = clamp_bounds(irregularities)
     if bounds[0] > _SAFE_LOWER or bounds[1] < _SAFE_UPPER:
-        yield finding("log-variance-clamped", lower=bounds[0], upper=bounds[1])
+        softly = any(item.evidence.get("softly") for item in irregularities)
+        how = "squashed softly to about" if softly else "clamped to"
+        yield finding("log-variance-clamped", lower=bounds[0], upper=bounds[1], how=how)
     for item in irregularities:
         if item.name in names:
             yield finding(names[item.name], **_filled(item.evidence, "latents"))
@@ -149,14 +193,16 @@ def clamp_bounds(irregularities: tuple[Irregularity, ...]) -> tuple[float, float
 
 def _filled(evidence: dict[str, Any], noun: str) -> dict[str, Any]:
     """Evidence with a clause that says which entries are left out."""
-    detail = "it holds at small sizes only"
+    if "holds_at_larger_sizes" in evidence:
+        return {**evidence, "detail": "it holds at small sizes only"}
     if "samples_without_effect" in evidence:
         counts = {"samples": evidence["samples_without_effect"],
                   noun: evidence["columns_without_effect"]}  # fmt: skip
         probed = {"samples": evidence["samples_probed"], noun: evidence["columns_probed"]}
         silent = [f"{n} of {probed[what]} {what}" for what, n in counts.items() if n]
         detail = " and ".join(silent) + " have no effect" if silent else "the weights differ"
-    return {**evidence, "detail": detail}
+        return {**evidence, "detail": detail}
+    return evidence
 
 
 def _reconstruction(term: Term, asked: Asked) -> Iterator[Finding]:
@@ -201,13 +247,29 @@ def _entries(irregularities: tuple[Irregularity, ...]) -> Iterator[Finding]:
         "uneven": "reconstruction-uneven",
         "couples-samples": "reconstruction-couples-samples",
         "couples-columns": "reconstruction-couples-features",
+        "couples-all": "reconstruction-couples-samples",
         "clipped": "reconstruction-clipped",
     }
     for item in irregularities:
         yield finding(names[item.name], **_filled(item.evidence, "features"))
 
 
-def _weights(scales: Scales, asked: Asked, standard: bool) -> Iterator[Finding]:
+def _with_defaults(defaults: Mapping[str, float]) -> str:
+    """Parameters that were left at their defaults may be what sets the weight."""
+    named = ", ".join(f"{name}={value:g}" for name, value in defaults.items())
+    return f"or it is 0 at the default {named}: examine it at the final value" if named else ""
+
+
+def _noted(item: Finding, cause: str = "", remedy: str = "") -> Finding:
+    """The finding with one more likely cause, or one more remedy."""
+    causes = "; ".join(part for part in (item.cause, cause) if part)
+    remedies = "; ".join(part for part in (item.remedy, remedy) if part)
+    return replace(item, cause=causes, remedy=remedies)
+
+
+def _weights(
+    scales: Scales, asked: Asked, standard: bool, defaults: Mapping[str, float]
+) -> Iterator[Finding]:
     """Reductions; and the constants, where the KL is the usual one up to a factor."""
     evidence = {
         "effective_beta": scales.beta,
@@ -222,7 +284,22 @@ def _weights(scales: Scales, asked: Asked, standard: bool) -> Iterator[Finding]:
         note = ""
         if scales.written is not None:
             note = f": off by the number {scales.written:g}, which seems to stand in the code"
-        yield finding(scales.verdict, **evidence, note=note)
+        item = finding(scales.verdict, **evidence, note=note)
+        own = [f"{name} has the default {value:g}" for name, value in defaults.items()
+               if np.isclose(value, abs(scales.beta), rtol=3e-3)]  # fmt: skip
+        if own:
+            item = replace(item, cause=f"the parameter {own[0]}")
+        yield _noted(item, remedy=_or_variance(scales, asked))
+
+
+def _or_variance(scales: Scales, asked: Asked) -> str:
+    """Where σ² was not declared and nothing states it, another σ² makes the same loss right."""
+    if asked.noise_variance is not None or scales.stated or scales.noise_variance is None:
+        return ""
+    variance = scales.noise_variance * abs(scales.beta) / asked.beta
+    return (
+        f"or, if the decoder's noise variance is {variance:.6g}, declare it: nothing else is wrong"
+    )
 
 
 def _power_code(what: str, power: float) -> str:
@@ -253,7 +330,7 @@ def compare_evaluation(
     training: Measured, evaluation: Measured, scales: tuple[Scales | None, Scales | None]
 ) -> Iterator[Finding]:
     """What changes from the training loss to the evaluation loss."""
-    if evaluation.repeats != "same":
+    if evaluation.repeats == "drifting" or evaluation.latent is UNSEEN:
         yield finding("evaluation-changes")
         return
     forms = [_form(training), _form(evaluation)]
@@ -279,6 +356,6 @@ def _form(found: Measured) -> str:
         item.name
         for term in (found.reconstruction, found.latent)
         for item in term.irregularities
-        if not item.name.startswith("log-variance-clamped")
+        if not item.name.startswith(("log-variance-clamped", "kl-faint"))
     )
     return f"{pair[0]} + {pair[1]}" + (f" ({', '.join(extra)})" if extra else "")

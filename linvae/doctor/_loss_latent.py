@@ -12,9 +12,19 @@ from linvae._validation import FloatArray
 
 from ._loss_coupling import diagnose
 from ._loss_probe import Inputs, Layout, Probe, draw
+from ._loss_squashed import squashing
 from ._loss_terms import BASIS, LATENT, Fit, Formula, best_formula, sparse_coefficients
 
-__all__ = ["POSITIVE", "UNSEEN", "Irregularity", "Region", "Term", "measure_latent", "refit_latent"]
+__all__ = [
+    "MODERATE",
+    "POSITIVE",
+    "UNSEEN",
+    "Irregularity",
+    "Region",
+    "Term",
+    "measure_latent",
+    "refit_latent",
+]
 
 _DRAWS = 32
 _PATH = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.4, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0)
@@ -59,9 +69,11 @@ class Term:
 
 
 UNSEEN = Term(Fit("unseen", np.nan, np.inf, False))
-_MODERATE = Region((-2.0, 2.0), (-2.0, 1.5))
+MODERATE = Region((-2.0, 2.0), (-2.0, 1.5))
 _SMALL = Region((-0.7, 0.7), (-0.55, 0.45))
 _BELOW = Region((-0.7, 0.7), (-1.4, -0.05))
+_TINY = Region((-0.02, 0.02), (-0.02, 0.02))
+_NEARLY_ONE = Region((1.0, 3.0), (-0.02, 0.02))
 # Every latent of every sample far from the prior: above most thresholds.
 _FAR = Region((7.0, 9.0), (-2.0, 1.5))
 POSITIVE = Region((-2.0, 2.0), (0.3, 2.5), 1.0)
@@ -103,19 +115,46 @@ def _is_missing(probe: Probe, base: Inputs) -> bool:
 def measure_latent(probe: Probe, base: Inputs, layout: Layout, rng: np.random.Generator) -> Term:
     """The latent term at fixed x and x_hat."""
     if _is_missing(probe, base):
-        return Term(Fit("none", 0.0, 0.0, True), _MODERATE)
-    for region in (_MODERATE, _SMALL, _BELOW, _FAR, POSITIVE):
+        return Term(Fit("none", 0.0, 0.0, True), MODERATE)
+    for region in (MODERATE, _SMALL, _BELOW, _FAR, POSITIVE):
         values, pairs = _values(probe, base, region, layout, rng, _DRAWS)
         fit = best_formula(LATENT, values, pairs, np.zeros(len(values)), probe.unit)
         if fit.good and (region is POSITIVE) == (fit.name in _NEED_POSITIVE):
             return _recognised(probe, base, layout, Term(fit, region), rng)
-        if region is _MODERATE and np.ptp(values) < _FAINT * probe.unit * np.abs(values).max():
+        if region is MODERATE and np.ptp(values) < _FAINT * probe.unit * np.abs(values).max():
             return _faint(probe, base, layout, rng)
         mixed = sparse_coefficients(BASIS, values, pairs, np.zeros(len(values)), probe.unit)
-        if mixed is not None and region is _MODERATE:
+        if mixed is not None and region is MODERATE:
             return Term(_prior_or_mixture(mixed), region)
+    squashed = _squashed(probe, base, layout, rng)
+    if squashed is not None:
+        return squashed
     shape = _departures_of_path(probe, base, np.nan, 0.0)
     return Term(Fit("unknown", np.nan, np.inf, False), None, shape or _structure(probe, base))
+
+
+def _squashed(probe: Probe, base: Inputs, layout: Layout, rng: np.random.Generator) -> Term | None:
+    """A KL that is right for small log-variances and of a smaller one for large ones."""
+    steep = Term(Fit("kl", np.nan, np.inf, False), _NEARLY_ONE)
+    fits = [refit_latent(probe, base, layout, replace(steep, region=region), rng)
+            for region in (_TINY, _NEARLY_ONE)]  # fmt: skip
+    scale = fits[1].scale
+    if not all(fit.good for fit in fits) or not np.isclose(fits[0].scale, scale, rtol=2e-2):
+        return None
+    values, pairs = _values(probe, base, MODERATE, layout, rng, 8)
+    start = _uniform(probe, base, 0.0, 0.0)
+
+    def effect(log_var: float) -> float:
+        return (_uniform(probe, base, 0.0, log_var) - start) / (scale * base.mean.size)
+
+    bounds = squashing(effect, pairs, (values - start) / scale)
+    if bounds is None:
+        return None
+    path = _departures_of_path(probe, base, scale, 0.0)
+    found = [Irregularity("log-variance-clamped-softly", {"softly": True})]
+    found += [Irregularity(f"log-variance-clamped-{side}", {f"{side}_bound": bound})
+              for side, bound in bounds.items()]  # fmt: skip
+    return Term(fits[1], _NEARLY_ONE, (*path, *found))
 
 
 def _afar(
@@ -177,7 +216,7 @@ def refit_latent(
 ) -> Fit:
     """The same formula at other sizes."""
     formula = LATENT.get(term.fit.name)
-    if term.fit.name == "prior-variance":
+    if term.fit.coefficients:
         formula = _weighted(term.fit)
     if term.region is None or formula is None:
         return term.fit
@@ -187,11 +226,12 @@ def refit_latent(
 
 
 def _weighted(fit: Fit) -> Formula:
-    """The combination that was found, as one formula with that scale in front."""
+    """The combination that was found, as one formula with its scale, or 1, in front."""
+    scale = fit.scale if np.isfinite(fit.scale) else 1.0
 
     def summed(mean: FloatArray, log_var: FloatArray) -> float:
         parts = (c * BASIS[name](mean, log_var) for name, c in fit.coefficients.items())
-        return sum(parts) / fit.scale
+        return sum(parts) / scale
 
     return summed
 

@@ -18,16 +18,29 @@ import numpy as np
 
 from linvae.errors import SubjectError
 
-from ._loss_latent import POSITIVE, UNSEEN, Irregularity, Term, measure_latent, refit_latent
+from ._loss_gradient import Gradients, measure_gradients
+from ._loss_latent import (
+    MODERATE,
+    POSITIVE,
+    UNSEEN,
+    Irregularity,
+    Term,
+    measure_latent,
+    refit_latent,
+)
 from ._loss_parts import Parts, measure_parts
 from ._loss_probe import Inputs, Layout, Probe, draw
 from ._loss_reconstruction import measure_reconstruction, refit_reconstruction
 from ._loss_terms import LATENT, RECONSTRUCTION
+from ._loss_total import take_two_terms
 
 __all__ = ["Measured", "Scaling", "first_layout", "measure"]
 
 _SIZES = ("batch", "features", "latents")
 _REPEATS = 6
+# Equal samples over which the draws of a loss are averaged, and the noise beyond which it is lost.
+_MANY = 4096
+_NOISIEST = 0.04
 
 
 @dataclass(frozen=True)
@@ -71,6 +84,13 @@ class Measured:
         (N, n, k) -> what is left of the loss; empty when it depends on x.
     parts : Parts or None
         What a mapping says of its parts.
+    gradients : Gradients
+        Whether they are those of the values.
+    noise : float
+        Of a loss that draws: standard deviation of the total over draws, as a share of it.
+    per_sample : tuple of float
+        What turns coefficients of the reconstruction and of the latent term at the sizes probed
+        into those of one sample.
     """
 
     layout: Layout
@@ -84,6 +104,9 @@ class Measured:
     ratio: Scaling | None = None
     constants: Mapping[tuple[int, int, int], float] = field(default_factory=dict)
     parts: Parts | None = None
+    gradients: Gradients = field(default_factory=Gradients)
+    noise: float = 0.0
+    per_sample: tuple[float, float] = (1.0, 1.0)
 
     @property
     def close(self) -> float:
@@ -127,8 +150,60 @@ def measure(probe: Probe, layout: Layout, rng: np.random.Generator) -> Measured:
         base = draw(layout, rng, log_vars=POSITIVE.log_vars)
     repeated = tuple(probe.total(base) for _ in range(_REPEATS))
     kind = _repeatability(repeated, probe.unit)
-    if kind != "same":
-        return Measured(layout, kind, repeated)
+    if kind == "same":
+        take_two_terms(probe, base)
+        return _measured(probe, layout, rng, base, repeated)
+    unseen = Measured(layout, kind, repeated)
+    if kind == "drifting":
+        return unseen
+    try:
+        return _of_draws(probe, layout, rng, unseen)
+    except SubjectError:
+        return unseen  # it refuses many samples at once
+
+
+def _of_draws(probe: Probe, layout: Layout, rng: np.random.Generator, unseen: Measured) -> Measured:
+    """A loss that draws: the same draws in every call, averaged over many equal samples.
+
+    Answers count where both terms are read in spite of the noise that is left.
+    """
+    many = replace(layout, batch=_MANY if layout.n_features <= 100 else _MANY // 64, equal=True)
+    base = draw(many, rng)
+    spots = (base, replace(base, mean=0 * base.mean, log_var=0 * base.log_var))
+    values = np.array([[probe.total(at) for _ in range(2 * _REPEATS)] for at in spots])
+    probe.frozen = True
+    repeated = (probe.total(base), probe.total(base))
+    if not np.isfinite(values).all() or repeated[0] != repeated[1]:
+        return unseen
+    noise = float((values.std(axis=1) / np.abs(values.mean(axis=1))).max())
+    if not noise <= _NOISIEST:
+        return unseen
+    # Elsewhere it may be somewhat larger: 30 units, ten standard deviations, are rounding.
+    exact, probe.unit = probe.unit, max(probe.unit, noise / 3)
+    found = _measured(probe, many, rng, base, repeated)
+    found = _without_faint_thresholds(found, 10 * noise * float(np.abs(values).max()))
+    probe.unit = exact
+    read = found.reconstruction.fit.name in RECONSTRUCTION and found.latent.fit.name in LATENT
+    if not read or found.interaction or found.repeats != "same":
+        return unseen
+    return replace(found, repeats="random", repeat_values=unseen.repeat_values, noise=noise)
+
+
+def _without_faint_thresholds(found: Measured, least: float) -> Measured:
+    """Leave out thresholds of the KL whose effect on the loss is no more than its noise."""
+    weight = abs(found.latent.fit.scale) * found.layout.batch
+    kept = [item for item in found.latent.irregularities
+            if weight * item.evidence.get("threshold_nats", np.inf) > least]  # fmt: skip
+    return replace(found, latent=replace(found.latent, irregularities=tuple(kept)))
+
+
+def _measured(
+    probe: Probe,
+    layout: Layout,
+    rng: np.random.Generator,
+    base: Inputs,
+    repeated: tuple[float, ...],
+) -> Measured:
     latent = measure_latent(probe, _anchor(base, None), layout, rng)
     base = _anchor(base, latent)
     start = probe.total(base)
@@ -141,7 +216,32 @@ def measure(probe: Probe, layout: Layout, rng: np.random.Generator) -> Measured:
     again = probe.total(base)
     if _repeatability((start, again), probe.unit) != "same":
         return replace(found, repeats="drifting", repeat_values=(start, again))
-    return found
+    region = latent.region or MODERATE
+    gradients = measure_gradients(probe, _small(layout), rng, region.log_vars)
+    return replace(found, gradients=gradients, per_sample=_per_sample(probe, found, rng))
+
+
+def _small(layout: Layout) -> Layout:
+    return replace(layout, batch=min(layout.batch, 64))
+
+
+def _per_sample(probe: Probe, found: Measured, rng: np.random.Generator) -> tuple[float, float]:
+    """Factors from coefficients of the sum over the batch to those of one sample.
+
+    A mean over N samples has coefficients of 1/N in front of sums over the batch.
+    """
+    mixed = [term.fit.name in ("combination", "prior-variance")
+             for term in (found.reconstruction, found.latent)]  # fmt: skip
+    layout = found.layout.doubled("batch")
+    if not any(mixed) or layout is None:
+        return (1.0, 1.0)
+    base = _anchor(draw(layout, rng), found.latent)
+    one = refit_reconstruction(probe, base, layout, found.reconstruction, rng).scale
+    two = refit_latent(probe, base, layout, found.latent, rng).scale
+    was = (1.0, found.latent.fit.scale if found.latent.fit.name == "prior-variance" else 1.0)
+    powers = [np.log2(new / old) if is_mixed and new / old > 0 else 0.0
+              for is_mixed, new, old in zip(mixed, (one, two), was, strict=True)]  # fmt: skip
+    return (float(found.layout.batch ** -powers[0]), float(found.layout.batch ** -powers[1]))
 
 
 def _repeatability(values: tuple[float, ...], unit: float) -> Literal["same", "random", "drifting"]:

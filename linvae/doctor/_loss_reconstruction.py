@@ -70,7 +70,21 @@ def _structure(probe: Probe, base: Inputs) -> tuple[Irregularity, ...]:
         x_hat = 0.6 + 0.25 * moved.reshape(base.x.shape)
         return probe.total(replace(base, x=x, x_hat=x_hat))
 
-    return tuple(Irregularity(*item) for item in diagnose(effect, shape, probe.unit))
+    found = tuple(Irregularity(*item) for item in diagnose(effect, shape, probe.unit))
+    return found or _every_pair(probe, base)
+
+
+def _every_pair(probe: Probe, base: Inputs) -> tuple[Irregularity, ...]:
+    """Whether one sample is compared with the reconstruction of another, as broadcasting does."""
+    x, x_hat = base.x.copy(), base.x_hat.copy()
+    x[0], x_hat[1] = 1 - x[0], 1 - x_hat[1]
+    corners = [(base.x, base.x_hat), (x, base.x_hat), (base.x, x_hat), (x, x_hat)]
+    l00, l10, l01, l11 = (probe.attempt(replace(base, x=a, x_hat=b)) for a, b in corners)
+    noise = 30 * probe.unit * max(abs(l00), abs(l11)) + 1e-3 * max(abs(l10 - l00), abs(l01 - l00))
+    if not abs(l11 - l10 - l01 + l00) > 4 * noise:
+        return ()
+    evidence = {"effect_together": l11 - l00, "sum_of_effects": l10 + l01 - 2 * l00}
+    return (Irregularity("couples-samples", evidence),)
 
 
 def _wide(probe: Probe, base: Inputs, fit: Fit) -> tuple[Irregularity, ...]:
@@ -93,9 +107,13 @@ def refit_reconstruction(
     probe: Probe, base: Inputs, layout: Layout, term: Term, rng: np.random.Generator
 ) -> Fit:
     """The same formula at other sizes."""
-    if term.fit.name not in RECONSTRUCTION:
+    mixture = term.fit.coefficients if term.fit.name == "combination" else {term.fit.name: 1.0}
+    if not mixture.keys() <= RECONSTRUCTION.keys():
         return term.fit
     values, pairs, groups = _values(probe, base, layout, rng)
-    formula = RECONSTRUCTION[term.fit.name]
+
+    def formula(x: FloatArray, x_hat: FloatArray) -> float:
+        return sum(c * RECONSTRUCTION[name](x, x_hat) for name, c in mixture.items())
+
     predicted = np.array([formula(*pair) for pair in pairs])
     return fit_scale(term.fit.name, values, predicted, groups, probe.unit)

@@ -10,7 +10,7 @@ Laplace density of scale s.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, product
 
 import numpy as np
@@ -66,6 +66,8 @@ class Scales:
         What to multiply the KL term by.
     powers : mapping
         Sizes on which β depends -> exponent.
+    stated : bool
+        Whether σ² was read off the normalising constant of the Gaussian in the loss.
     """
 
     beta: float
@@ -76,6 +78,7 @@ class Scales:
     written: float | None
     correction: str
     powers: Mapping[str, float]
+    stated: bool = False
 
 
 def _near(close: float, one: float, other: float) -> bool:
@@ -113,13 +116,21 @@ def _hypotheses(name: str, asked: Asked) -> Iterator[tuple[str, float, float]]:
 
 
 def _verdict(
-    name: str, asked: Asked, pair: tuple[float, float], fixed: Mapping[str, int], close: float
+    name: str,
+    asked: Asked,
+    pair: tuple[float, float],
+    fixed: Mapping[str, int],
+    close: float,
+    stated: bool,
 ) -> tuple[str, float | None]:
-    """The first explanation that fits both coefficients, or else their ratio."""
+    """The first explanation that fits both coefficients, or else their ratio.
+
+    Where the loss states its σ², the reconstruction is right by that: a ratio alone says nothing.
+    """
     (a, b), known = pair, list(_hypotheses(name, asked))
     if any(code == "" and _near(close, b / a, kl / right) for code, right, kl in known):
         return "", None
-    for exact, (code, right, kl) in product((True, False), known):
+    for exact, (code, right, kl) in product((True,) if stated else (True, False), known):
         alike = (
             _near(close, a, right) and _near(close, b, kl)
             if exact
@@ -185,7 +196,11 @@ def scales_of(found: Measured, asked: Asked) -> Scales | None:
     sizes = {"features": found.layout.n_features, "latents": found.layout.latents}
     fixed = {w: size for w, size in sizes.items() if w not in a.exponents}
     pair = abs(a.factor), abs(b.factor)
-    verdict, written = _verdict(name, asked, pair, fixed, found.close)
+    constant = _stated_variance(found, asked, a, b)
+    if constant is not None:
+        asked = replace(asked, noise_variance=constant)
+    stated = constant is not None
+    verdict, written = _verdict(name, asked, pair, fixed, found.close, stated)
     variance = _variance(name, asked, pair, found.close)
     unit = _units(name, variance)[0]
     per_unit = b.factor / a.factor * unit
@@ -198,7 +213,38 @@ def scales_of(found: Measured, asked: Asked) -> Scales | None:
     if any(power != round(power) for power in powers.values()):
         formula = f"{beta:.6g} at {found.layout.describe()}, with no simple dependence on them"
         correction = "reduce both terms in the same way"
-    return Scales(beta, formula, variance, scale, verdict, written, correction, powers)
+    return Scales(beta, formula, variance, scale, verdict, written, correction, powers, stated)
+
+
+def _stated_variance(found: Measured, asked: Asked, a: Scaling, b: Scaling) -> float | None:
+    r"""σ² of a Gaussian with its normalising constant, n/2 log(2πσ²) at a = 1/(2σ²), or None."""
+    if found.reconstruction.fit.name != "squared" or asked.noise_variance is not None:
+        return None
+    if not found.constants or a.factor <= 0:
+        return None
+    variance = 1 / (2 * a.factor)
+    for density in (np.log(2 * np.pi * variance) / 2, np.log(variance) / 2):
+        # The -1 of the KL is often left out.
+        if any(_constant_is(found, a, b, density, rest) for rest in (0.0, 0.5)):
+            return float(variance)
+    return None
+
+
+def _constant_is(found: Measured, a: Scaling, b: Scaling, density: float, rest: float) -> bool:
+    """Whether the constant is that density per feature and `rest` of the KL's weight per latent."""
+    if abs(density) < 1e-6:
+        return False  # no constant at all is none that states anything
+    close = max(1e-6, 30 * found.reconstruction.fit.misfit)  # less in single precision
+    for (batch, n, k), value in found.constants.items():
+        sizes = {"batch": batch, "features": n, "latents": k}
+        scales = []
+        for term in (a, b):
+            known = float(np.prod([sizes[w] ** e for w, e in term.exponents.items()]))
+            scales.append(batch * known)
+        expected = scales[0] * n * density + scales[1] * k * rest * b.factor
+        if not abs(value - expected) <= close * abs(expected):
+            return False
+    return True
 
 
 def _correction(factor: float, powers: Mapping[str, float], negative: tuple[bool, bool]) -> str:

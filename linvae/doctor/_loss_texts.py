@@ -32,12 +32,14 @@ _ENTRIES = "Does every entry count alike?"
 _REDUCE = "Are both terms reduced in the same way?"
 _BETA = "Is the KL weight the declared one?"
 _PARTS = "Are the reported parts what the total is made of?"
+_GRADIENT = "Are its gradients those of its values?"
 _EVAL = "Is the evaluation loss the training loss?"
 _FORM = "0.5 * (mean**2 + exp(log_var) - 1 - log_var)"
 
 TEXTS: dict[str, Text] = {
     "loss-is-random": Text(
-        _REPEAT, "No: the same inputs gave numbers between {smallest:.6g} and {largest:.6g}.",
+        _REPEAT, "No: the same inputs gave numbers between {smallest:.6g} and {largest:.6g}, "
+        "and no loss known here could be read off their average.",
         "the loss draws random numbers itself (a sampled KL, dropout, added noise)",
         "compute the KL in closed form and draw noise in the model; then examine again"),
     "loss-changes-with-each-call": Text(
@@ -113,6 +115,11 @@ TEXTS: dict[str, Text] = {
         _ENTRIES, "No: one latent changes what another one costs.",
         "latents are summed before they are squared, or a root is taken",
         "compute the KL for each latent, then sum"),
+    "kl-aggregate-term": Text(
+        _ENTRIES, "No: a latent of one sample changes what another latent of another sample costs.",
+        "a term of the batch's aggregated posterior beside or in place of the KL, such as a total "
+        "correlation or an MMD; or an axis that mixes samples and latents",
+        "if such a term is meant, examine the loss without it; else compute the KL for each entry"),
     "kl-not-recognised": Text(
         _KL, "No formula known here explains it, nor a sum over latents.",
         "an extra term or another divergence",
@@ -122,9 +129,9 @@ TEXTS: dict[str, Text] = {
         "the KL, or the mean inside it, is clipped from above",
         "remove the clipping: beyond it the latents feel no pressure at all"),
     "log-variance-clamped": Text(
-        _PRESSURE, "No: log_var is clamped to [{lower:.4g}, {upper:.4g}] inside the KL.",
+        _PRESSURE, "No: log_var is {how} [{lower:.4g}, {upper:.4g}] inside the KL.",
         "a clamp for numerical safety that is so tight that training meets it",
-        "widen it, to [-20, 10] say: beyond it log_var gets no gradient from the KL"),
+        "widen it, to [-20, 10] say: beyond it log_var gets little or no gradient from it"),
     "free-bits": Text(
         _PRESSURE, "No: the first {threshold_nats:.4g} nats are free, on {threshold_on}.",
         "free bits: the KL is replaced by max(KL, threshold)",
@@ -134,8 +141,9 @@ TEXTS: dict[str, Text] = {
         "a capacity term |KL - C| in place of the KL",
         "if it is meant, β is no price but a spring; else use beta * KL"),
     "reconstruction-couples-samples": Text(
-        _ENTRIES, "No: the error of one sample changes what that of another costs.",
-        "samples are averaged before they are compared, or a function is taken of the batch's sum",
+        _ENTRIES, "No: what the x_hat of one sample costs depends on another sample.",
+        "samples are averaged before they are compared, each x is compared with each x_hat by "
+        "broadcasting, or a function is taken of the batch's sum",
         "compute the error for each sample, then average"),
     "reconstruction-couples-features": Text(
         _ENTRIES, "No: one feature's error changes what another's costs.",
@@ -247,6 +255,27 @@ TEXTS: dict[str, Text] = {
     "beta-not-as-declared": Text(
         _BETA, "No: β is {effective_beta:.6g}, and {declared_beta:.6g} was declared{note}.",
         "a constant in front of one of the terms", "{correction}"),
+    "kl-gradient-missing": Text(
+        _GRADIENT, "No: the KL term changes the loss and has no gradient: mean and log_var get 0.",
+        "the KL is computed under no_grad, detached, or turned into a number and back",
+        "compute the KL with the graph: no detach(), item() or no_grad() on the way"),
+    "reconstruction-gradient-missing": Text(
+        _GRADIENT, "No: x_hat changes the loss and gets a gradient of 0: no decoder is trained.",
+        "x_hat is detached, or its error is computed under no_grad",
+        "use x_hat as the decoder gave it"),
+    "mean-gradient-missing": Text(
+        _GRADIENT, "No: mean changes the loss and gets a gradient of 0 from the KL.",
+        "the mean is detached in the KL: nothing pulls it to the prior",
+        "use the mean in the KL as the encoder gave it"),
+    "log-variance-gradient-missing": Text(
+        _GRADIENT, "No: log_var changes the loss and gets a gradient of 0 from the KL.",
+        "the log-variance is detached in the KL: nothing keeps it from falling",
+        "use log_var in the KL as the encoder gave it"),
+    "gradient-differs": Text(
+        _GRADIENT,
+        "No: the gradient with respect to {inputs} is {ratios} times that of the values.",
+        "a part of the loss is detached, or a function has a gradient of its own",
+        "differentiate the loss as it is, or return the value that is meant to be minimised"),
     "total-is-not-its-parts": Text(
         _PARTS, "No: no weights of '{reconstruction_name}' and '{kl_name}' give the total "
         "(misfit {misfit:.3g}).",

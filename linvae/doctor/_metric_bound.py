@@ -224,6 +224,11 @@ def _misread(chosen: Chosen, rng: np.random.Generator) -> list[Guess]:
     """The posterior variance or the noise variance misread, or no noise at all."""
     options: tuple[tuple[str, Callable[[LinearVAE], dict[str, Any]]], ...] = (
         ("iw-log-var-as-log-std", lambda m: {"variance": m.posterior_variance**2}),
+        ("iw-log-std-in-sampling", lambda m: {"drawn_with": m.posterior_variance**2}),
+        (
+            "iw-log-std-in-sampling",
+            lambda m: {"drawn_with": m.posterior_variance**2, "of_noise": True},
+        ),
         ("iw-variance-as-std", lambda m: {"variance": np.sqrt(m.posterior_variance)}),
         ("iw-no-noise", lambda m: {"quiet": True}),
         ("iw-noise-variance-ignored", lambda m: {"noise_variance": 1.0}),

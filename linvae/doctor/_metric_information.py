@@ -190,8 +190,7 @@ def _examine(
     name = kind.what + ("_of_means" if of_means else "")
     truth = np.array([getattr(p.truth, name) for p, _ in drawn])
     mean, shift, slack = _measure(kind, caller, drawn)
-    may_be_right = (np.abs(mean - shift - truth) <= 1.5 * slack + 0.05).all()
-    if may_be_right and slack.max() > _BLUNT and caller.seconds < _FAST:
+    if slack.max() > _BLUNT and caller.seconds < _FAST:
         rng = np.random.default_rng((caller.seed, 14))
         for problem, draws in drawn:
             draws += [problem.draw(size, rng) for _ in range(3 * _REPEATS)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,9 @@ __all__ = ["Case", "Guess", "Outcome", "diagnose", "finding", "fit_in_size"]
 
 
 _NEAR, _GLOVE = 0.3, 0.08  # in units of what chance and bias allow
+# More is demanded of a mistake that is to be named than of a right formula: half of what chance
+# allows, or all of it where no other mistake comes near.
+_NAMED, _ALONE = 0.5, 2.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +29,7 @@ class Guess:
     values: FloatArray  # (P,)
     note: str = ""  # for a right one: the convention it stands for
     scale: float = 1.0  # what its chance errors are multiplied by
+    sharp: bool = False  # a multiple of the truth or a constant away: its bias is the same
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,24 +59,44 @@ def diagnose(
 ) -> tuple[Guess | None, Finding | None]:
     """Return the guess that explains the numbers, and the finding unless it is a right one.
 
-    Right ones come first, and the first that fits is taken; of the others the closest.
+    Right ones come first, and the first that fits is taken; of the others the closest, if it fits
+    well. Mistakes that fit as well as the closest are named with it in the cause.
     """
     if not np.isfinite(case.values).all():
         return None, finding(case, f"{case.prefix}-not-finite", texts)
     best, least = None, 1.0
+    wrong: list[tuple[float, Guess]] = []
     for guess in guesses:
         misfit = _misfit(case, guess.values, guess.scale)
         if misfit <= _NEAR and not guess.code:
             return guess, None
-        # Within what chance allows a right formula stands, unless another one fits like a glove.
-        better = _GLOVE * least if best is not None and not best.code and guess.code else least
-        if misfit <= better:
+        if guess.code:
+            wrong.append((misfit, guess))
+        elif misfit <= least:
             best, least = guess, misfit
-    if best is not None and not best.code:
+    misfit, named = min(wrong, key=lambda pair: pair[0], default=(np.inf, None))
+    # Within what chance allows a right formula stands, unless another one fits like a glove.
+    if best is not None and (named is None or misfit > _GLOVE * least):
         return best, None
-    if best is not None:
-        return best, finding(case, best.code, texts)
-    return None, finding(case, _by_shape(case), texts)
+    if named is None or not _is_named(misfit, named, wrong):
+        return None, finding(case, _by_shape(case), texts)
+    found = finding(case, named.code, texts)
+    others = {g.code: None for m, g in wrong if m <= max(misfit, _GLOVE) and g.code != named.code}
+    return named, _with_others(found, [texts[code][1] for code in others])
+
+
+def _is_named(misfit: float, named: Guess, wrong: list[tuple[float, Guess]]) -> bool:
+    """Whether a mistake explains the numbers well enough to be named."""
+    if misfit <= _NAMED:
+        return True
+    next_best = min((m for m, g in wrong if g.code != named.code), default=np.inf)
+    return not named.sharp and misfit <= 1 and next_best > _ALONE * misfit
+
+
+def _with_others(found: Finding, causes: Sequence[str]) -> Finding:
+    """The same finding, its cause with others that give the same numbers."""
+    causes = [cause for cause in causes if cause != found.cause]
+    return replace(found, cause="; or ".join([found.cause, *causes])) if causes else found
 
 
 def _misfit(case: Case, predicted: FloatArray, scale: float = 1.0) -> float:
@@ -90,9 +114,9 @@ def _by_shape(case: Case) -> str:
         return f"{case.prefix}-constant"
     if (np.abs(truth) > 3 * case.slack).all():
         factor = float((values @ truth) / (truth @ truth))
-        if abs(factor) > 1e-3 and _misfit(case, factor * truth) <= 1:
+        if abs(factor) > 1e-3 and _misfit(case, factor * truth) <= _NAMED:
             return f"{case.prefix}-scaled"
-    if _misfit(case, truth + (values - truth).mean()) <= 1:
+    if _misfit(case, truth + (values - truth).mean()) <= _NAMED:
         return f"{case.prefix}-shifted"
     return f"{case.prefix}-wrong"
 

@@ -247,6 +247,12 @@ def _guesses(designs: list[_Design]) -> Iterator[Guess]:
     yield Guess("mig-normalised-by-code-entropy", np.array([_by_code_entropy(d) for d in designs]))
     yield Guess("mig-wrong-axis", of(lambda t, h: _over_factors(t, h)))
     yield Guess("mig-wrong-axis", np.array([_over_factors(d.table, _code_h(d)) for d in designs]))
+    yield Guess("mig-wrong-axis", of(lambda t, h: _over_factors(t, np.full(len(t), h.mean()))))
+    yield Guess("mig-sorted-upwards", of(lambda t, h: _lowest_gap(t, h)))
+    yield Guess("mig-sorted-upwards", of(lambda t, h: -_lowest_gap(t, h)))
+    yield Guess("mig-normalised-by-mean-entropy", of(lambda t, h: _gap(t, h.mean())))
+    yield Guess("mig-table-reshaped", of(lambda t, h: _gap(_misshapen(t), h)))
+    yield Guess("mig-table-reshaped", of(lambda t, h: _gap(_misshapen(t), h.mean())))
     yield Guess("mig-gap-to-smallest", of(lambda t, h: float((np.ptp(t, axis=0) / h).mean())))
     yield Guess("mig-no-gap", of(lambda t, h: float((t.max(axis=0) / h).mean())))
     yield Guess("mig-gap-to-mean", of(_gap_to_mean))
@@ -255,6 +261,17 @@ def _guesses(designs: list[_Design]) -> Iterator[Guess]:
     yield Guess("mig-mixed-units", exact * np.log(2))
     yield Guess("mig-sign", -exact)
     yield from _reshaped(designs)
+
+
+def _lowest_gap(table: FloatArray, entropies: FloatArray) -> float:
+    """Smallest minus second smallest, where the list is sorted upwards; never above 0."""
+    ordered = np.sort(table, axis=0)
+    return float(((ordered[0] - ordered[1]) / entropies).mean())
+
+
+def _misshapen(table: FloatArray) -> FloatArray:
+    """The table (k, F) after reshape(F, k) where .T is meant, as (k, F) again."""
+    return table.reshape(table.shape[1], -1).T
 
 
 def _code_h(design: _Design) -> FloatArray:

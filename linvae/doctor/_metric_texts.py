@@ -65,6 +65,22 @@ MIG: Texts = {
         "reshape or view where a transpose is meant",
         "use .T (or transpose) to turn (N, k) into (k, N)",
     ),
+    "mig-table-reshaped": (
+        "The table of mutual informations, one row per code, is reshaped and not transposed: each "
+        "gap mixes factors.",
+        "reshape or view where a transpose is meant",
+        "use .T to turn the table (k, F) into (F, k), or sort it along axis 0",
+    ),
+    "mig-sorted-upwards": (
+        "The gap is between the two smallest mutual informations, not the two largest.",
+        "the sorted list is read from its lower end: sort goes upwards",
+        "use the last two entries, or sort downwards: np.sort(table, axis=0)[::-1]",
+    ),
+    "mig-normalised-by-mean-entropy": (
+        "The gaps are divided by the average entropy of the factors.",
+        "one normaliser for all factors",
+        "divide the gap of each factor by its own entropy, then average over the factors",
+    ),
     "mig-not-normalised": (
         "The gaps are not divided by the entropy of the factor.",
         "the normalisation is missing",
@@ -317,6 +333,12 @@ BOUND: Texts = {
         "Log-variances are read as log-standard-deviations.",
         "exp(log_var) is used as a standard deviation",
         "use std = exp(log_var / 2)",
+    ),
+    "iw-log-std-in-sampling": (
+        "Samples are drawn with exp(log_var) as their standard deviation; the densities are those "
+        "of log_var.",
+        "the ½ is missing where noise is added: z = mean + exp(log_var) * noise",
+        "draw z = mean + exp(log_var / 2) * noise",
     ),
     "iw-variance-as-std": (
         "Standard deviations are read as variances.",

@@ -100,6 +100,12 @@ INFORMATION: Texts = {
         "logsumexp over the wrong axis of the (z, x) table",
         "logsumexp over the axis that runs over the posteriors, not over the samples z",
     ),
+    "mi-noise-missing": (
+        "log q(z|x) and log q(z) are taken at the posterior means, not at samples: it is too "
+        "large.",
+        "no noise is added: z = mean",
+        "draw z = mean + exp(log_var / 2) * noise for every sample",
+    ),
     "mi-variance-of-other-sample": (
         "It is right only where all samples have the same posterior variance.",
         "log q(zᵢ|xⱼ) uses the variance of sample i",

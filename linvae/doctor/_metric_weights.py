@@ -77,20 +77,27 @@ def draw_weights(
     variance: FloatArray | None = None,
     quiet: bool = False,
     noise_variance: float | None = None,
+    drawn_with: FloatArray | None = None,
+    of_noise: bool = False,
 ) -> Weights:
-    """Draw `count` latents for each x; with another posterior variance, or without noise."""
+    """Draw `count` latents for each x; with another posterior variance, or without noise.
+
+    `drawn_with` is a variance of the samples alone; with `of_noise`, log q(z|x) is then computed
+    from the standard normal noise, not from z.
+    """
     spread = model.posterior_variance if variance is None else variance
     sigma2 = float(model.noise_variance) if noise_variance is None else noise_variance
     mean = model.encode(x)[:, None, :]
     noise = np.sqrt(spread) * rng.standard_normal((x.shape[0], count, model.latent_dim))
-    z = mean + (0.0 if quiet else 1.0) * noise
+    ratio = 1.0 if drawn_with is None else np.sqrt(drawn_with / spread)
+    z = mean + (0.0 if quiet else ratio) * noise
     z = np.broadcast_to(z, noise.shape)
     image = z @ model.decoder.T + model.decoder_offset
     kl = 0.5 * (spread + mean[:, 0] ** 2 - 1 - np.log(spread)).sum(axis=-1)
     return Weights(
         _log_normal(x[:, None] - image, sigma2),
         _log_normal(z, 1.0),
-        _log_normal(z - mean, spread),
+        _log_normal(noise if of_noise else z - mean, spread),
         kl,
         model.n_features,
         sigma2,

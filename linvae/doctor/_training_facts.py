@@ -9,7 +9,8 @@ import numpy as np
 
 from linvae._validation import FloatArray
 
-from ._training_hypotheses import Explanation, Fit, factor_of
+from ._model_reader import READINGS
+from ._training_hypotheses import MISFIT, Explanation, Fit, factor_of
 from ._training_laws import Laws, Standing
 from ._training_words import plain
 
@@ -37,6 +38,12 @@ def facts_of(
         "seconds_of_training": sum(f.seconds for f in fits),
         "runs": [_record(fit, noise_variance) for fit in fits],
     }
+    told = {f.read.encode_returns for f in fits} - {READINGS["log_var"]}
+    if told:
+        facts["encode_is_read_as"] = " or ".join(sorted(told))
+    skipped = [f.read.skipped for f in fits if f.read.skipped is not None]
+    if skipped:
+        facts["not_asked"] = f"whether that answer depends on the batch: it refused {skipped[0]}"
     cleaned: dict[str, Any] = plain(facts)
     return cleaned
 
@@ -49,11 +56,13 @@ def _place(fit: Fit) -> Standing:
 def _correction(factor: float, known: FloatArray, best: Explanation | None) -> str:
     if not np.isfinite(factor):
         return "no latent carries anything, so the effective beta cannot be read"
-    if best is not None and best.code == "right":
+    if best is None or not best.factor_only or not best.misfit <= MISFIT:
+        return "no factor of the KL term alone explains what was read"
+    if best.code == "right":
         return "none: the effective beta is the one that was asked for"
     varies = known.max() > 1.15 * known.min()
-    if varies and best is not None and best.formula:
-        return f"divide the KL term by {best.formula}"
+    if varies and best.correction:
+        return f"multiply the KL term by {best.correction}"
     return f"multiply the KL term by {1 / factor:.4g}"
 
 

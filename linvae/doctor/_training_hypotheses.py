@@ -7,8 +7,8 @@ the explanation with the least misfit plus a small price for its freedom is take
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -18,8 +18,9 @@ from ._training_laws import Laws, Standing
 from ._training_sources import Source
 from .model import ReadModel
 
-__all__ = ["Explanation", "Fit", "best_explanation", "explanations", "factor_of"]
+__all__ = ["MISFIT", "Explanation", "Fit", "best_explanation", "explanations", "factor_of"]
 
+MISFIT = 0.30  # above it no explanation explains
 _FLOOR = 0.03  # of a latent's own scale: what cannot be told from zero in a trained model
 _NOISE_FLOOR = 0.15  # the same for the noise, which is read from a small difference
 _CAP = 2.0  # one wild latent must not decide alone
@@ -39,6 +40,8 @@ class Fit:
     laws: Laws | None
     standing: Standing | None
     seconds: float
+    # What is read and solved when the parts of encode() are taken for something else.
+    others: Mapping[str, tuple[ReadModel, Laws | None]] = field(default_factory=dict)
 
     @property
     def width(self) -> int:
@@ -72,7 +75,13 @@ class Explanation:
     price: float
     factor: float | None = None  # of the KL weight, where it is one number
     formula: str = ""
+    correction: str = ""  # what the KL term is to be multiplied by
     misfit: float = float("inf")
+
+    @property
+    def factor_only(self) -> bool:
+        """Whether it says that the weight of the KL is off, or nothing."""
+        return bool(self.formula)
 
     @property
     def cost(self) -> float:
@@ -93,12 +102,20 @@ def factor_of(fit: Fit, noise_variance: float) -> float:
 
 
 def best_explanation(
-    fits: Sequence[Fit], noise_variance: float, *, declared: bool
+    fits: Sequence[Fit],
+    noise_variance: float,
+    *,
+    declared: bool,
+    factors_only: bool = False,
 ) -> tuple[Explanation, list[Explanation]]:
-    """Return the cheapest explanation, and all of them from the cheapest to the dearest."""
+    """Return the cheapest explanation, and all of them from the cheapest to the dearest.
+
+    With `factors_only`, those of which every part is right but the weight of the KL.
+    """
     scored = [
         replace(e, misfit=_misfit(e, fits, noise_variance))
         for e in explanations(fits, noise_variance, declared=declared)
+        if e.factor_only or not factors_only
     ]
     scored.sort(key=lambda e: e.cost)
     return scored[0], scored
@@ -139,6 +156,7 @@ def explanations(
     yield from _natural_factors(noise_variance, declared)
     yield from _free_factors(fits, noise_variance)
     yield from _structural(fits)
+    yield from _with_one_number(fits, noise_variance)
 
 
 def _scaled(factor: Callable[[Fit], float]) -> Predict:
@@ -164,46 +182,55 @@ def _balanced(laws: Laws, tau: float) -> FloatArray:
 
 def _natural_factors(noise_variance: float, declared: bool) -> Iterator[Explanation]:
     halves = (1.0, 0.5, 2.0) if declared else (1.0,)
-    shapes: tuple[tuple[str, str, Callable[[Fit], float]], ...] = (
-        ("squared-error-averaged", "n", lambda f: f.width),
-        ("kl-averaged-over-latents", "1/k", lambda f: 1 / f.read.latent_dim),
-        ("both-averaged", "n/k", lambda f: f.width / f.read.latent_dim),
-        ("kl-divided-by-features", "1/n", lambda f: 1 / f.width),
-        ("kl-multiplied-by-latents", "k", lambda f: f.read.latent_dim),
-        ("kl-summed-over-batch", "N", lambda f: f.count or np.nan),
-        ("kl-divided-by-batch-size", "1/N", lambda f: 1 / f.count if f.count else np.nan),
-        ("beta-inverted", "1/beta^2", lambda f: f.source.beta**-2),
-        ("beta-squared", "beta", lambda f: f.source.beta),
+    shapes: tuple[tuple[str, str, str, Callable[[Fit], float]], ...] = (
+        ("squared-error-averaged", "n", "1 / n", lambda f: f.width),
+        ("kl-averaged-over-latents", "1/k", "k", lambda f: 1 / f.read.latent_dim),
+        ("both-averaged", "n/k", "k / n", lambda f: f.width / f.read.latent_dim),
+        ("kl-divided-by-features", "1/n", "n", lambda f: 1 / f.width),
+        ("kl-multiplied-by-latents", "k", "1 / k", lambda f: f.read.latent_dim),
+        ("kl-summed-over-batch", "N", "1 / N", lambda f: f.count or np.nan),
+        ("kl-divided-by-batch-size", "1/N", "N", lambda f: 1 / f.count if f.count else np.nan),
+        ("beta-inverted", "1/beta^2", "beta^2", lambda f: f.source.beta**-2),
+        ("beta-squared", "beta", "1 / beta", lambda f: f.source.beta),
     )
     for half in halves:
         if half != 1.0:
             yield Explanation(
-                "half-missing", _scaled(_constant(half)), _HALF_PRICE, half, f"{half:g}"
+                "half-missing",
+                _scaled(_constant(half)),
+                _HALF_PRICE,
+                half,
+                f"{half:g}",
+                f"{1 / half:g}",
             )
-        for code, text, shape in shapes:
+        for code, text, inverse, shape in shapes:
             yield Explanation(
                 code,
                 _scaled(_times(half, shape)),
                 _NATURAL_PRICE if half == 1.0 else _NATURAL_PRICE + 0.005,
                 formula=text if half == 1.0 else f"{half:g} {text}",
+                correction=inverse if half == 1.0 else f"{1 / half:g} · {inverse}",
             )
     if declared and noise_variance not in (0.5, 1.0):
         for used in (0.5, 1.0):
             ratio = used / noise_variance
             text = f"{used:g}/noise_variance"
             code = "decoder-variance-forgotten"
-            yield Explanation(code, _scaled(_constant(ratio)), 0.8 * _HALF_PRICE, ratio, text)
+            inverse = f"{1 / ratio:.4g}"
+            price = 0.8 * _HALF_PRICE
+            yield Explanation(code, _scaled(_constant(ratio)), price, ratio, text, inverse)
 
 
 def _free_factors(fits: Sequence[Fit], noise_variance: float) -> Iterator[Explanation]:
     """One number fitted to the evidence: a constant factor, a constant weight, one that grows."""
-    shapes: tuple[tuple[str, str, Callable[[Fit], float], float], ...] = (
-        ("factor", "constant", lambda f: 1.0, _CONSTANT_PRICE),
-        ("beta-ignored", "constant/beta", lambda f: 1 / f.source.beta, 0.055),
-        ("annealing-unfinished", "constant N", lambda f: f.count or np.nan, _CONSTANT_PRICE + 0.01),
-    )
+    shapes: tuple[tuple[str, str, str, Callable[[Fit], float], float], ...] = (
+        ("factor", "constant", "", lambda f: 1.0, _CONSTANT_PRICE),
+        ("beta-ignored", "constant/beta", " · beta", lambda f: 1 / f.source.beta, 0.055),
+        ("annealing-unfinished", "constant N", " / N", lambda f: f.count or np.nan,
+         _CONSTANT_PRICE + 0.01),
+    )  # fmt: skip
     factors = np.array([factor_of(fit, noise_variance) for fit in fits])
-    for code, text, shape, price in shapes:
+    for code, text, inverse, shape, price in shapes:
         if code != "factor" and len({shape(f) for f in fits}) < 2:
             continue
         ratios = factors / np.array([shape(f) for f in fits])
@@ -214,7 +241,8 @@ def _free_factors(fits: Sequence[Fit], noise_variance: float) -> Iterator[Explan
         if code == "annealing-unfinished" and max(number * shape(f) for f in fits) > 1.02:
             continue
         named = _name_of_constant(number) if code == "factor" else code
-        yield Explanation(named, _scaled(_times(number, shape)), price, number, text)
+        told = f"{1 / number:.4g}{inverse}"
+        yield Explanation(named, _scaled(_times(number, shape)), price, number, text, told)
 
 
 def _name_of_constant(factor: float) -> str:
@@ -254,15 +282,57 @@ def _structural(fits: Sequence[Fit]) -> Iterator[Explanation]:
             full(w, t), w.variance**2, _sampled_as_std(w, t)
         ),
         "log-std-in-kl": lambda f, w, t: _Prediction(full(w, t), w.variance, _kl_as_std(w, t)),
+        "square-root-in-sampling": lambda f, w, t: _Prediction(
+            full(w, t), np.sqrt(w.variance), _sampled_as_root(w, t)
+        ),
     }
     for code, predict in table.items():
         yield Explanation(code, predict, _NATURAL_PRICE)
+
+
+def _with_one_number(fits: Sequence[Fit], noise_variance: float) -> Iterator[Explanation]:
+    """A prior of another variance, and a floor under the posterior variances."""
+    levels, variances = [np.zeros(0)], [np.zeros(0)]
+    for fit in fits:
+        if fit.laws is not None:
+            alive = fit.laws.alive
+            levels.append(fit.source.beta * noise_variance / fit.laws.encoder_level[alive])
+            variances.append(fit.laws.variance[alive])
+    ratios, read = np.concatenate(levels), np.concatenate(variances)
+    ratios = ratios[np.isfinite(ratios) & (ratios > 0)]
+    prior = float(np.median(ratios)) if ratios.size else 1.0
+    if not 0.8 < prior < 1.25:
+
+        def wider(fit: Fit, laws: Laws, tau: float) -> _Prediction:
+            level = np.full(laws.variance.size, tau / prior)
+            return _Prediction(level, laws.variance, prior * _balanced(laws, tau / prior))
+
+        yield Explanation("prior-variance", wider, _CONSTANT_PRICE, prior)
+    floor = float(read.min(initial=np.inf))
+    # At least two at the floor and one above it, or nothing speaks for a floor; none is above 1.
+    if floor < 0.95 and (read < 1.01 * floor).sum() >= 2 and (read > 1.2 * floor).any():
+        for trained in (False, True):
+
+            def floored(fit: Fit, laws: Laws, tau: float, trained: bool = trained) -> _Prediction:
+                balanced = _balanced(laws, tau)
+                seen = laws.variance if trained else balanced
+                level = np.full(laws.variance.size, tau)
+                return _Prediction(level, seen, np.maximum(balanced, floor))
+
+            code = "log-variance-clamped" if trained else "log-variance-clamped-at-evaluation"
+            yield Explanation(code, floored, _NATURAL_PRICE, floor)
 
 
 def _sampled_as_std(laws: Laws, tau: float) -> FloatArray:
     """Root of 2‖d‖²c²/τ + c = 1: the noise has variance c², the KL reads c."""
     ratio = np.maximum(laws.decoder_norms / tau, 1e-12)
     return np.asarray((np.sqrt(1 + 8 * ratio) - 1) / (4 * ratio))
+
+
+def _sampled_as_root(laws: Laws, tau: float) -> FloatArray:
+    """Root of √c ‖d‖²/(2τ) + c = 1: the noise has variance √c, the KL reads c."""
+    half = laws.decoder_norms / (4 * tau)
+    return np.asarray((np.sqrt(half**2 + 1) - half) ** 2)
 
 
 def _kl_as_std(laws: Laws, tau: float) -> FloatArray:

@@ -7,17 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from ._training_hypotheses import Explanation, Fit, best_explanation, factor_of
-from ._training_words import finding
+from ._training_hypotheses import MISFIT, Explanation, Fit, best_explanation, factor_of
+from ._training_objectives import other_objective
+from ._training_words import WORDS, finding
 from .examination import Finding
 
 __all__ = ["Verdict", "conclude", "settle_noise_variance"]
 
 _OFFSET = 0.02  # of the collapsed loss, or 0.1 nats: what wrong offsets may cost
 _EXCESS = 0.05  # normalised excess that is not worth a finding
-_MISFIT = 0.30  # above it no explanation explains
 _CLEAR = 0.1  # an explanation that needs no benefit of the doubt
 _NONLINEAR = 0.3
+_TOLD_APART = 0.02  # difference of misfits below which neither of two factors is preferred
 
 Verdict = tuple[list[Finding], Explanation | None, float]
 
@@ -35,21 +36,22 @@ def settle_noise_variance(fits: Sequence[Fit], declared: float | None) -> float:
 
 def conclude(fits: Sequence[Fit], noise_variance: float, *, declared: bool) -> Verdict:
     """Findings, the gravest first; the explanation taken; its misfit."""
-    sick = _diverged(fits)
+    sick = _diverged(fits) or _too_many_latents(fits)
     if sick:
         return sick, None, float("nan")
-    answers = _reading(fits)
+    answers = [*_latent_dim(fits), *_reading(fits)]
     if any(f.code == "bounded-output" for f in answers):
         return answers, None, float("nan")  # the laws are those of affine decoders
     means, fair = _means(fits, noise_variance)
     if not fair:  # nothing to judge the weights by without the mean
         return [*answers, *means], None, float("nan")
-    best, _ = best_explanation(fair, noise_variance, declared=declared)
+    best, others = best_explanation(fair, noise_variance, declared=declared)
     training = (
         _blocks(fair)
         or _collapsed(fair)
-        or _explained(fair, best, noise_variance)
-        or _remaining(fair, best)
+        or _another(fair, best, noise_variance)
+        or _explained(fair, best, noise_variance, others)
+        or _remaining(fair, best, noise_variance)
     )
     if answers and not best.misfit <= _CLEAR:
         training = []  # dropout and the like move the laws a little
@@ -66,7 +68,7 @@ def _stands_beside(offset: Finding, training: list[Finding]) -> bool:
     weak to hold the means, only a wrong mean of x̂ counts.
     """
     codes = {f.code for f in training}
-    if codes & {"not-converged", "encoder-frozen", "decoder-frozen"}:
+    if codes & {"not-converged", "weight-decay", "encoder-frozen", "decoder-frozen"}:
         return False
     return not codes or bool(offset.evidence["of_which_in_x_hat"] > offset.evidence["allowed_nats"])
 
@@ -81,6 +83,24 @@ def _diverged(fits: Sequence[Fit]) -> list[Finding]:
     if wild:
         return [finding("training-diverged", {"runs": len(wild), "of": len(fits)})]
     return []
+
+
+def _latent_dim(fits: Sequence[Fit]) -> list[Finding]:
+    """Whether models have as many latents as were asked for; one model alone is asked for none."""
+    wrong = [f for f in fits if f.source.latent_dim not in (0, f.read.latent_dim)]
+    if not wrong:
+        return []
+    evidence = {
+        "asked": sorted({f.source.latent_dim for f in fits}),
+        "returned": sorted({f.read.latent_dim for f in fits}),
+    }
+    return [finding("latent-dim-ignored", evidence)]
+
+
+def _too_many_latents(fits: Sequence[Fit]) -> list[Finding]:
+    """More latents than features: no optimum to hold the models against."""
+    wide = [f for f in fits if f.read.latent_dim > f.width]
+    return _latent_dim(wide)
 
 
 def _runs_away(fit: Fit) -> bool:
@@ -187,10 +207,19 @@ def _collapsed(fits: Sequence[Fit]) -> list[Finding]:
     return [finding("dead-latent" if still else "latents-detached", evidence)]
 
 
-def _explained(fits: Sequence[Fit], best: Explanation, noise_variance: float) -> list[Finding]:
-    if best.code == "right" and best.misfit <= _MISFIT:
+def _another(fits: Sequence[Fit], best: Explanation, noise_variance: float) -> list[Finding]:
+    """Another objective, where a fault of the loss explains the models only loosely."""
+    if best.code == "right" or best.misfit <= _CLEAR:
+        return []
+    return other_objective(fits, noise_variance)
+
+
+def _explained(
+    fits: Sequence[Fit], best: Explanation, noise_variance: float, others: Sequence[Explanation]
+) -> list[Finding]:
+    if best.code == "right" and best.misfit <= MISFIT:
         return _ddof(fits, best)
-    if not best.misfit <= _MISFIT:
+    if not best.misfit <= MISFIT:
         return []
     factors = [factor_of(f, noise_variance) for f in fits]
     evidence: dict[str, Any] = {
@@ -202,7 +231,23 @@ def _explained(fits: Sequence[Fit], best: Explanation, noise_variance: float) ->
         evidence["factor_is"] = best.formula
     if best.factor is not None:
         evidence["factor"] = best.factor
-    return [finding(best.code, evidence)]
+    rivals = _rivals(best, others)
+    if not rivals:
+        return [finding(best.code, evidence)]
+    evidence["explained_as_well_by"] = ", ".join(rivals)
+    return [finding(best.code, evidence, rivals=tuple(rivals.values()))]
+
+
+def _rivals(best: Explanation, others: Sequence[Explanation]) -> dict[str, str]:
+    """Code -> cause of other factors of the KL that these runs cannot tell from the best.
+
+    Runs that differ in n, k, N and β tell them apart; a single one tells a number only.
+    """
+    if not best.factor_only:
+        return {}
+    near = [e for e in others if e.factor_only and e.misfit <= best.misfit + _TOLD_APART]
+    codes = [e.code for e in near if e.code not in (best.code, "right")]
+    return {code: WORDS[code].cause for code in dict.fromkeys(codes)}
 
 
 def _ddof(fits: Sequence[Fit], best: Explanation) -> list[Finding]:
@@ -230,8 +275,8 @@ def _excess_of_weights(fit: Fit) -> float:
     return (place.excess - place.offset_excess) / (1.0 if place.in_nats else place.collapsed_loss)
 
 
-def _remaining(fits: Sequence[Fit], best: Explanation) -> list[Finding]:
-    """No fault explains it: modes that are missing, saddles, and training that stopped early."""
+def _remaining(fits: Sequence[Fit], best: Explanation, noise_variance: float) -> list[Finding]:
+    """No fault explains it: modes that are missing, saddles, another objective, too few steps."""
     bent = max(max(f.read.encoder_nonlinearity, f.read.decoder_nonlinearity) for f in fits)
     if bent > _NONLINEAR:
         return []
@@ -247,8 +292,8 @@ def _remaining(fits: Sequence[Fit], best: Explanation) -> list[Finding]:
         "gradient": standing.gradient_norm,
         "drops_by_block_nats": standing.drops.total,
     }
-    if not best.misfit <= _MISFIT:
-        return [finding("not-converged", evidence)]
+    if not best.misfit <= MISFIT:
+        return other_objective(fits, noise_variance) or [finding("not-converged", evidence)]
     if not _excess_of_weights(worst) > (0.1 if standing.in_nats else _EXCESS):
         return []
     dead = np.flatnonzero(np.logical_not(laws.alive))
@@ -256,5 +301,6 @@ def _remaining(fits: Sequence[Fit], best: Explanation) -> list[Finding]:
     settled = standing.drops.total < 0.05 * standing.excess + standing.offset_excess
     if dead.size and standing.wrongly_dead and settled:
         return [finding("dead-latent", {**evidence, "dead_latents": dead.tolist()})]
-    stuck = settled and standing.gradient_norm < 1e-3
-    return [finding("stuck" if stuck else "not-converged", evidence)]
+    if settled and standing.gradient_norm < 1e-3:
+        return [finding("stuck", evidence)]
+    return other_objective(fits, noise_variance) or [finding("not-converged", evidence)]

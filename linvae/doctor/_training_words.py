@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -110,7 +110,7 @@ WORDS: dict[str, Words] = {
         "The KL weighs too much, by the same factor in every run.",
         "a reduction that differs between the two terms (its factor may be the batch size), or a "
         "weight besides beta",
-        "divide the KL term by the factor given as evidence, or reduce both terms alike",
+        "multiply the KL term by 1 / the factor given as evidence, or reduce both terms alike",
     ),
     "annealing-unfinished": Words(
         _WEIGHT,
@@ -228,9 +228,9 @@ WORDS: dict[str, Words] = {
     "offset-wrong": Words(
         _MEAN,
         "The offsets are not those of the data.",
-        "the biases learn too slowly for the size of the mean, or the data were centred by another "
-        "mean than their own",
-        "centre the data by their own mean, or train on",
+        "the biases learn too slowly for the size of the mean, weight decay holds them back, or "
+        "the data were centred by another mean than their own",
+        "centre the data by their own mean, train on, or exempt the biases from weight decay",
     ),
     "noise-at-evaluation": Words(
         _READ,
@@ -270,19 +270,96 @@ WORDS: dict[str, Words] = {
     ),
     "not-converged": Words(
         _TIME,
-        "The parameters are not at the minimum, and no single fault explains where they are.",
-        "training stopped too early, or the learning rate is too small or too large",
-        "train longer, then lower the learning rate towards the end",
+        "The parameters are not at the minimum of the declared objective, and no single fault "
+        "explains where they are.",
+        "either training stopped too early, or its learning rate is too small or too large; or "
+        "another objective was minimised (weight decay, free bits, another prior, tied weights, a "
+        "KL weight that changed late)",
+        "train longer and lower the learning rate towards the end; if the excess stays, look for "
+        "what else is in the loss or the optimiser",
+    ),
+    "weight-decay": Words(
+        _TIME,
+        "The gradient of the declared objective is minus a constant times the weights, in encoder "
+        "and decoder: the minimum of another objective, with an L2 penalty.",
+        "weight_decay in the optimiser, or a penalty on the weights in the loss",
+        "set weight_decay=0 for encoder and decoder",
+    ),
+    "tied-weights": Words(
+        _BLOCKS,
+        "The decoder is the transpose of the encoder, and neither is at its best.",
+        "one matrix serves for both; the optimum needs E and D of different lengths",
+        "give the decoder weights of its own",
+    ),
+    "free-bits": Words(
+        _ALIVE,
+        "Latents that should carry less, or nothing, are all held at one rate.",
+        "the loss does not count the KL below a floor for each latent (free bits)",
+        "use the KL itself: beta * kl.sum(-1).mean() without clamp or max",
+    ),
+    "prior-variance": Words(
+        _WEIGHT,
+        "Means and posterior variances are those of a prior whose variance is not 1.",
+        "the KL is to N(0, s) with s the factor given as evidence, or the latents and the decoder "
+        "were rescaled after training",
+        "use 0.5 * (exp(log_var) + mean**2 - 1 - log_var), the KL to N(0, 1)",
+    ),
+    "square-root-in-sampling": Words(
+        _NOISE,
+        "The decoder saw noise of variance exp(0.5 log_var), the KL reads exp(log_var).",
+        "the sample uses exp(0.25 * log_var), or the root of a standard deviation",
+        "use z = mean + exp(0.5 * log_var) * noise",
+    ),
+    "log-variance-clamped": Words(
+        _BLOCKS,
+        "Posterior variances stop at a floor where the optimum has smaller ones.",
+        "log_var is clamped from below",
+        "lower the clamp, to log_var >= -20 or so",
+    ),
+    "log-variance-clamped-at-evaluation": Words(
+        _READ,
+        "encode() gives no posterior variance below a floor, and the decoder was trained with less "
+        "noise than that.",
+        "log_var is clamped in evaluation and not in training",
+        "return the log_var that was trained, or clamp it in both",
+    ),
+    "second-output-is-a-variance": Words(
+        _READ,
+        "The second thing encode() returns is the posterior variance, not its logarithm.",
+        "encode() returns (mean, var) where (mean, log_var) is asked for; the model itself is "
+        "examined by its variances as they are meant",
+        "return mean, var.log()",
+    ),
+    "second-output-is-a-standard-deviation": Words(
+        _READ,
+        "The second thing encode() returns is the posterior standard deviation, not log_var.",
+        "encode() returns (mean, std) where (mean, log_var) is asked for; the model itself is "
+        "examined by its standard deviations as they are meant",
+        "return mean, 2 * std.log()",
+    ),
+    "mean-and-log-variance-swapped": Words(
+        _READ,
+        "encode() returns the log-variance first and the mean second.",
+        "the two heads are returned in the wrong order; the model itself is examined in the right "
+        "one",
+        "return mean, log_var",
+    ),
+    "latent-dim-ignored": Words(
+        _READ,
+        "The models do not have the number of latents that was asked for.",
+        "latent_dim never reaches the model, or a default is used in its place",
+        "pass latent_dim on to the encoder and the decoder",
     ),
 }
 
 
-def finding(code: str, evidence: Mapping[str, Any], found: str | None = None) -> Finding:
-    """The finding of that code, with the evidence given."""
+def finding(code: str, evidence: Mapping[str, Any], rivals: Sequence[str] = ()) -> Finding:
+    """The finding of that code, with the evidence given, and causes that explain it as well."""
     words = WORDS[code]
-    return Finding(
-        code, words.asked, found or words.found, plain(evidence), words.cause, words.remedy
-    )
+    cause = words.cause
+    if rivals:
+        cause += "; these runs cannot tell it from: " + "; or ".join(rivals)
+    return Finding(code, words.asked, words.found, plain(evidence), cause, words.remedy)
 
 
 def plain(value: Any) -> Any:

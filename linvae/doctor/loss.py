@@ -16,9 +16,12 @@ A ten-line example of what can be examined::
 
 from __future__ import annotations
 
+import inspect
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -29,15 +32,17 @@ from linvae.errors import InputTypeError, SubjectError
 from ._loss_facts import facts_of
 from ._loss_findings import compare_evaluation, findings_of
 from ._loss_measure import Measured, first_layout, measure
-from ._loss_probe import LAYOUTS, Layout, Probe
+from ._loss_probe import LAYOUTS, Gradient, Layout, Probe, draw
 from ._loss_scales import LIKELIHOODS, Asked, Scales, scales_of
 from ._loss_texts import TEXTS, gravest_first
+from ._loss_total import part_on_latents, take_two_terms
 from .examination import Examination
 from .sandbox import State, undisturbed
 
 __all__ = ["examine_loss"]
 
 _Loss = Callable[..., Any]
+_NO_WEIGHTS: Mapping[str, float] = MappingProxyType({})
 
 
 def examine_loss(
@@ -53,6 +58,8 @@ def examine_loss(
     seed: int = 0,
     feature_shape: tuple[int, ...] | None = None,
     latent_dim: int | None = None,
+    gradient: Gradient | None = None,
+    reseed: Callable[[int], Any] | None = None,
 ) -> Examination:
     r"""Find out which objective a loss is, by calling it with designed inputs.
 
@@ -91,6 +98,14 @@ def examine_loss(
         Shape of one sample, where the loss accepts only one.
     latent_dim : int, optional
         k, where the loss accepts only one.
+    gradient : callable, optional
+        ``gradient(function, arrays)``, where ``function(x, x_hat, mean, log_var)`` takes and
+        gives their kind of array: the gradient of its value with respect to each of the four
+        NumPy arrays, or None where the value has none. When omitted, the attribute ``gradient``
+        of an adapted loss; without one, gradients are not examined, and the facts say so.
+    reseed : callable, optional
+        Seeds the generators of their library, for a loss that draws; also an attribute of an
+        adapted loss. NumPy's and Python's own generators are seeded when omitted.
 
     Returns
     -------
@@ -124,12 +139,13 @@ def examine_loss(
     layouts = _layouts(feature_shape, latent_dim)
     check_count("seed", seed, 0, None, "pass an integer >= 0")
     started, name = time.perf_counter(), subject or _name(loss)
-    questions = list(dict.fromkeys(text.asked for text in TEXTS.values()))
+    means = _Means(convert, gradient or _attribute(loss, "gradient"),
+                   reseed or _attribute(loss, "reseed"), layouts, seed)  # fmt: skip
     evaluated = evaluation is not None or _has_modes(loss)
-    asked_of = tuple(questions if evaluated else questions[:-1])
+    asked_of = _questions(evaluated, means.gradient is not None)
     try:
         with undisturbed(state):
-            facts, findings = _examine(loss, evaluation, asked, layouts, seed, convert)
+            facts, findings = _examine(loss, evaluation, asked, means)
     except SubjectError as error:
         return Examination("loss", name, asked_of, {}, failure=str(error),
                            seconds=time.perf_counter() - started)  # fmt: skip
@@ -137,40 +153,91 @@ def examine_loss(
     return Examination("loss", name, asked_of, facts, findings, seconds=seconds)
 
 
+@dataclass(frozen=True)
+class _Means:
+    """How a loss is called."""
+
+    convert: Callable[[FloatArray], Any] | None
+    gradient: Gradient | None
+    reseed: Callable[[int], Any] | None
+    layouts: tuple[Layout, ...]
+    seed: int
+
+
+def _questions(evaluated: bool, differentiated: bool) -> tuple[str, ...]:
+    left_out = set() if evaluated else {TEXTS["evaluation-differs"].asked}
+    left_out |= set() if differentiated else {TEXTS["gradient-differs"].asked}
+    return tuple(q for q in dict.fromkeys(t.asked for t in TEXTS.values()) if q not in left_out)
+
+
+def _attribute(loss: Any, name: str) -> Any:
+    """What an adapter supplies with the loss: a callable of that name, or None."""
+    found = getattr(loss, name, None) if hasattr(loss, "of_adapter") else None
+    return found if callable(found) else None
+
+
 def _examine(
-    loss: _Loss,
-    evaluation: _Loss | None,
-    asked: Asked,
-    layouts: tuple[Layout, ...],
-    seed: int,
-    convert: Callable[[FloatArray], Any] | None,
+    loss: _Loss, evaluation: _Loss | None, asked: Asked, means: _Means
 ) -> tuple[dict[str, Any], Any]:
     with _mode(loss, training=True):
-        found, scales, probe = _measured(loss, asked, layouts, seed, convert)
-    facts = facts_of(found, asked, scales) | {"calls": probe.calls}
+        found, scales, probe, notes = _as_meant(loss, asked, means)
+    facts = facts_of(found, asked, scales) | notes | {"calls": probe.calls}
     if probe.per_sample:
         facts["returns"] = "one number per sample, averaged here"
-    findings = findings_of(found, asked, scales)
+    findings = findings_of(found, asked, scales, _defaults(loss))
     if evaluation is None and not _has_modes(loss):
         return facts, gravest_first(findings)
     with _mode(evaluation or loss, training=False):
-        other, theirs, probe = _measured(evaluation or loss, asked, layouts, seed, convert)
+        other, theirs, _ = _measured(evaluation or loss, asked, means)
     facts |= {f"evaluation_{k}": v for k, v in facts_of(other, asked, theirs).items()}
     findings += compare_evaluation(found, other, (scales, theirs))
     return facts, gravest_first(findings)
 
 
+def _as_meant(
+    loss: _Loss, asked: Asked, means: _Means
+) -> tuple[Measured, Scales | None, Probe, dict[str, Any]]:
+    """Measure it; where that makes no sense, as what else its signature may mean."""
+    found, scales, probe = _measured(loss, asked, means)
+    notes: dict[str, Any] = {}
+    raw = _attribute(loss, "with_log_var")
+    if raw is not None and found.latent.fit.name != "kl":
+        again = _measured(raw, asked, means)
+        if again[0].latent.fit.name == "kl":
+            found, scales, probe = again
+            notes["log_var_parameter"] = raw.__doc__
+    if probe.assumed:
+        if scales is not None and scales.verdict == "beta-ignored":
+            kl = part_on_latents(probe, found.layout)
+            found, scales, probe = _measured(loss, asked, means, {kl: asked.beta})
+        notes["total_taken"] = f"{probe.assumed}, assumed: the loss names no total"
+    return found, scales, probe, notes
+
+
 def _measured(
-    loss: _Loss,
-    asked: Asked,
-    layouts: tuple[Layout, ...],
-    seed: int,
-    convert: Callable[[FloatArray], Any] | None,
+    loss: _Loss, asked: Asked, means: _Means, weights: Mapping[str, float] = _NO_WEIGHTS
 ) -> tuple[Measured, Scales | None, Probe]:
-    rng = np.random.default_rng(seed)
-    probe = Probe(loss, convert)
-    found = measure(probe, first_layout(probe, layouts, rng), rng)
+    rng = np.random.default_rng(means.seed)
+    probe = Probe(loss, means.convert, means.gradient, means.reseed)
+    layout = first_layout(probe, means.layouts, rng)
+    if weights:
+        take_two_terms(probe, draw(layout, rng))
+        probe.take({**probe.weights, **weights})
+    found = measure(probe, layout, rng)
     return found, scales_of(found, asked), probe
+
+
+def _defaults(loss: Any) -> dict[str, float]:
+    """Numbers that parameters of the loss have when they are not given, by name."""
+    known = getattr(loss, "defaults", None) if hasattr(loss, "of_adapter") else None
+    if isinstance(known, Mapping):
+        return dict(known)
+    try:
+        parameters = list(inspect.signature(loss).parameters.values())
+    except (TypeError, ValueError):
+        return {}
+    return {p.name: float(p.default) for p in parameters[4:]
+            if isinstance(p.default, int | float) and not isinstance(p.default, bool)}  # fmt: skip
 
 
 def _checked(

@@ -5,19 +5,18 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from linvae._types import LinearVAE, Sealed
-from linvae._validation import FloatArray, as_vector, check_count
+from linvae._validation import FloatArray, as_vector, check_count, fail
 from linvae.errors import SubjectError
 
-from .sandbox import as_numbers, call
+from ._model_reader import READINGS, Convert, Reader, plausible_readings
+from .sandbox import call
 
-__all__ = ["ReadModel", "read_model"]
-
-Convert = Callable[[FloatArray], Any]
+__all__ = ["Convert", "ReadModel", "read_model"]
 
 _REPEATS = 64  # calls that are averaged when the answers are noisy
 _ROUNDING = 1e-5  # what float32 arithmetic of a small network leaves, relative
@@ -57,6 +56,13 @@ class ReadModel(Sealed):
         The model came back in training mode.
     saturates : bool
         Doubling a very large z no longer changes x̂: the output is bounded.
+    encode_returns : str
+        What the parts were taken for: ``"(mean, log_var)"`` unless another reading was asked for,
+        or three parts begin with a sample.
+    other_readings : tuple of str
+        Values of `reading` that the numbers of this one allow.
+    skipped : str or None
+        Why an answer could not be asked for alone: the exception of the model.
     """
 
     encoder: FloatArray
@@ -73,6 +79,9 @@ class ReadModel(Sealed):
     mode_dependence: float | None
     left_in_training: bool
     saturates: bool
+    encode_returns: str = READINGS["log_var"]
+    other_readings: tuple[str, ...] = ()
+    skipped: str | None = None
 
     @property
     def latent_dim(self) -> int:
@@ -98,11 +107,6 @@ class ReadModel(Sealed):
         )
 
 
-class _Answers(NamedTuple):
-    mean: FloatArray  # shape: (N, k)
-    log_var: FloatArray  # shape: (N, k)
-
-
 def read_model(
     model: Any,
     n_features: int,
@@ -112,6 +116,7 @@ def read_model(
     mean: Any = None,
     root: Any = None,
     seed: int = 0,
+    reading: str = "log_var",
 ) -> ReadModel:
     r"""Read E, h, C, D and m off a model through its ``encode`` and ``decode`` alone.
 
@@ -124,7 +129,8 @@ def read_model(
     Parameters
     ----------
     model : object
-        ``encode(x) -> (mean, log_var)`` with arrays (N, k), ``decode(z) -> x_hat`` with an array
+        ``encode(x) -> (mean, log_var)`` with arrays (N, k), or three of them, (mean, log_var, z)
+        or (z, mean, log_var), told apart by their numbers; ``decode(z) -> x_hat`` with an array
         (N, n) or a tuple that begins with one.
     n_features : int
         n.
@@ -139,6 +145,8 @@ def read_model(
         Square root of the covariance of the probes; the identity when omitted.
     seed : int
         Of the probes.
+    reading : {"log_var", "log_std", "std", "variance", "swapped"}
+        What the pair is taken for; ``"swapped"`` is (log_var, mean).
 
     Returns
     -------
@@ -168,8 +176,10 @@ def read_model(
     n = check_count("n_features", n_features, 1, None, "pass the number of columns of X")
     if latent_dim is not None:
         check_count("latent_dim", latent_dim, 1, None, "pass the number of latents")
+    if reading not in READINGS:
+        fail("reading", repr(reading), f"one of {', '.join(READINGS)}", "leave it out")
     rng = np.random.default_rng(seed)
-    reader = _Reader(model, n, latent_dim, convert or (lambda array: array))
+    reader = Reader(model, n, latent_dim, convert or (lambda array: array), reading)
     centre = np.zeros(n) if mean is None else as_vector("mean", mean, n)
     spread = np.eye(n) if root is None else np.asarray(root, dtype=np.float64)
     count = 4 * n + 96
@@ -180,52 +190,8 @@ def read_model(
         return _read(reader, x, rng, left, changed)
 
 
-class _Reader:
-    """Their two functions, with every answer checked."""
-
-    def __init__(self, model: Any, n: int, k: int | None, convert: Convert) -> None:
-        for name in ("encode", "decode"):
-            if not callable(getattr(model, name, None)):
-                raise SubjectError(
-                    f"model: got {type(model).__name__} without {name}(); expected "
-                    "encode(x) -> (mean, log_var) and decode(z) -> x_hat; wrap it in a class that "
-                    "has both"
-                )
-        self.model, self.n, self.k, self.convert = model, n, k, convert
-
-    def encode(self, x: FloatArray) -> _Answers:
-        given = call(self.model.encode, self.convert(x))
-        if isinstance(given, str) or not hasattr(given, "__getitem__") or len(given) != 2:
-            raise SubjectError(
-                f"model.encode: got {type(given).__name__}; expected the pair (mean, log_var)"
-            )
-        mean, log_var = (as_numbers("model.encode", part) for part in (given[0], given[1]))
-        k = self.k if self.k is not None else (mean.shape[-1] if mean.ndim else 0)
-        self.k = k
-        if log_var.shape in ((k,), (1, k)):
-            log_var = np.broadcast_to(log_var, mean.shape)
-        for name, part in (("mean", mean), ("log_var", log_var)):
-            if part.shape != (len(x), k):
-                raise SubjectError(
-                    f"model.encode: got {name} of shape {part.shape}; expected {(len(x), k)}"
-                )
-        return _Answers(mean, log_var)
-
-    def decode(self, z: FloatArray) -> FloatArray:
-        given = call(self.model.decode, self.convert(z))
-        given = given[0] if isinstance(given, (tuple, list)) else given
-        x_hat = as_numbers("model.decode", given)
-        if x_hat.size == len(z) * self.n and x_hat.shape[:1] == (len(z),):
-            x_hat = x_hat.reshape(len(z), self.n)
-        if x_hat.shape != (len(z), self.n):
-            raise SubjectError(
-                f"model.decode: got shape {x_hat.shape}; expected {(len(z), self.n)}"
-            )
-        return x_hat
-
-
 def _read(
-    reader: _Reader,
+    reader: Reader,
     x: FloatArray,
     rng: np.random.Generator,
     left: bool,
@@ -242,6 +208,7 @@ def _read(
     z = np.where(np.isfinite(z), z, 0.0)
     (x_hat,), decoder_noise = _averaged(lambda: reader.decode(z)[None])
     D, m, bent = _affine(z, x_hat, decoder_noise[0])
+    dependence, skipped = _batch_dependence(reader, x, z, (mean, x_hat), (noise[0], decoder_noise))
     return ReadModel(
         encoder=E,
         latent_offset=h,
@@ -253,10 +220,13 @@ def _read(
         variance_spread=float(np.max(np.std(log_var, axis=0))),
         encoder_noise=noise[0],
         decoder_noise=float(np.sqrt((decoder_noise[0] ** 2).mean())),
-        batch_dependence=_batch_dependence(reader, x, z, (mean, x_hat), (noise[0], decoder_noise)),
+        batch_dependence=dependence,
         mode_dependence=changed,
         left_in_training=left,
         saturates=_saturates(reader, z, bent),
+        encode_returns="(z, mean, log_var)" if reader.sample_first else READINGS[reader.reading],
+        other_readings=plausible_readings(mean, log_var) if reader.reading == "log_var" else (),
+        skipped=skipped,
     )
 
 
@@ -291,23 +261,32 @@ def _affine(
 
 
 def _batch_dependence(
-    reader: _Reader,
+    reader: Reader,
     x: FloatArray,
     z: FloatArray,
     together: tuple[FloatArray, FloatArray],
     noise: tuple[FloatArray, FloatArray],
-) -> float:
-    """Largest relative change of an answer that is asked for alone; 0 where answers are noisy."""
+) -> tuple[float, str | None]:
+    """Largest relative change of an answer that is asked for alone, and why one was not given.
+
+    0 where answers are noisy. Some code refuses a batch of one, or batches of another size.
+    """
     if noise[0].any() or noise[1].any():
-        return 0.0
+        return 0.0, None
     # A part of the batch with other moments, and a single row.
     chosen = np.argsort(x[:, 0])[: max(2, len(x) // 8)]
-    pairs = (
-        (reader.encode(x[chosen]).mean, together[0][chosen], together[0]),
-        (reader.decode(z[chosen]), together[1][chosen], together[1]),
-        (reader.encode(x[:1]).mean, together[0][:1], together[0]),
+    probes: tuple[tuple[Callable[[], FloatArray], Any, FloatArray], ...] = (
+        (lambda: reader.encode(x[chosen]).mean, chosen, together[0]),
+        (lambda: reader.decode(z[chosen]), chosen, together[1]),
+        (lambda: reader.encode(x[:1]).mean, slice(1), together[0]),
     )
-    return max(_change(alone, before, whole) for alone, before, whole in pairs)
+    largest, skipped = 0.0, None
+    for ask, rows, whole in probes:
+        try:
+            largest = max(largest, _change(ask(), whole[rows], whole))
+        except SubjectError as error:
+            skipped = f"a batch of {len(whole[rows])}: {error}"
+    return largest, skipped
 
 
 def _change(one: FloatArray, other: FloatArray, whole: FloatArray) -> float:
@@ -316,7 +295,7 @@ def _change(one: FloatArray, other: FloatArray, whole: FloatArray) -> float:
     return difference / max(size, 1e-300) if np.isfinite(difference) else 0.0
 
 
-def _mode_dependence(reader: _Reader, x: FloatArray) -> float | None:
+def _mode_dependence(reader: Reader, x: FloatArray) -> float | None:
     """Relative change of x̂ between train() and eval(), averaged over calls; None without modes."""
     model = reader.model
     if not (callable(getattr(model, "eval", None)) and callable(getattr(model, "train", None))):
@@ -357,7 +336,7 @@ def _buffers(model: Any) -> list[tuple[Any, Any]]:
     return [(held, held.detach().clone()) for held in model.buffers()]
 
 
-def _saturates(reader: _Reader, z: FloatArray, bent: float) -> bool:
+def _saturates(reader: Reader, z: FloatArray, bent: float) -> bool:
     """Whether x̂ stops moving far out: true of tanh and sigmoid outputs, of no affine map."""
     if not bent > 1e-3:
         return False

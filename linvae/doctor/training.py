@@ -15,11 +15,12 @@ from linvae.spectrum import Spectrum
 
 from ._training_facts import facts_of
 from ._training_hypotheses import Fit, factor_of
-from ._training_laws import read_laws, stand
+from ._training_laws import Laws, read_laws, stand
+from ._training_readings import settle_reading
 from ._training_sources import Source, SourcePlan, plan_sources
 from ._training_verdict import conclude, settle_noise_variance
 from .examination import Examination, Finding
-from .model import Convert, read_model
+from .model import Convert, ReadModel, read_model
 from .sandbox import State, call, undisturbed
 
 __all__ = ["examine_model", "examine_trainer"]
@@ -161,8 +162,13 @@ def examine_model(
     source = Source("theirs", np.zeros((0, spectrum.n_features)), spectrum, 0, weight)
 
     def run() -> _Outcome:
-        fits = [_read_fit(model, source, latent_dim, seed, convert, 0.0)]
-        return _judged(fits, declared)
+        fit = _read_fit(model, source, latent_dim, seed, convert, 0.0)
+        if fit.read.latent_dim > spectrum.n_features:
+            raise SubjectError(
+                f"model: got {fit.read.latent_dim} latents for {spectrum.n_features} features; a "
+                "linear optimum uses at most one latent per feature"
+            )
+        return _judged([fit], declared)
 
     return _examined("model", subject or type(model).__name__, run, state)
 
@@ -208,8 +214,9 @@ class _Runner:
     def run(self, plans: tuple[SourcePlan, ...]) -> _Outcome:
         self._total = len(plans) * len(self._seeds)
         fits = self._train(plans[0], 0.5 if self._declared is None else self._declared)
-        fits += self._follow_up(plans[0], fits)
-        variance = settle_noise_variance(fits, self._declared)
+        fits += self._follow_up(plans[0], settle_reading(fits, self._declared)[0])
+        as_meant, _ = settle_reading(fits, self._declared)
+        variance = settle_noise_variance(as_meant, self._declared)
         for plan in plans[1:]:
             fits += self._train(plan, variance)
         return _judged(fits, self._declared)
@@ -218,7 +225,9 @@ class _Runner:
         """Other weights where nothing, or everything, is encoded at the first."""
         variance = 0.5 if self._declared is None else self._declared
         scales: tuple[float, ...]
-        if not any(f.laws is not None and f.laws.alive.any() for f in fits):
+        if all(f.read.latent_dim > f.width for f in fits):
+            scales = ()
+        elif not any(f.laws is not None and f.laws.alive.any() for f in fits):
             scales = (1 / 30, 1 / 1000) if all(f.read.finite for f in fits) else ()
         else:
             factor = np.nanmedian([factor_of(f, variance) for f in fits])
@@ -243,8 +252,8 @@ class _Runner:
                 seed,
             )
             seconds = time.perf_counter() - start
-            read = _read_fit(model, source, source.latent_dim, seed, self._convert, seconds)
-            fits.append(read)
+            # Any number of latents is read; one that was not asked for is a finding.
+            fits.append(_read_fit(model, source, None, seed, self._convert, seconds))
             self._done += 1
             if self._progress is not None:
                 self._progress(self._done, self._total)
@@ -261,29 +270,27 @@ def _read_fit(
 ) -> Fit:
     """Read a model over inputs like those of the source, and solve the laws."""
     spectrum = source.spectrum
-    read = read_model(
-        model,
-        spectrum.n_features,
-        latent_dim,
-        convert=convert,
-        mean=spectrum.mean,
-        root=spectrum.root,
-        seed=seed,
-    )
-    if read.latent_dim > spectrum.n_features:
-        raise SubjectError(
-            f"model: got {read.latent_dim} latents for {spectrum.n_features} features; a linear "
-            "optimum uses at most one latent per feature"
-        )
-    laws = read_laws(read.linear_vae(1.0), spectrum) if read.finite else None
-    return Fit(source, seed, read, laws, None, seconds)
+
+    def ask(reading: str) -> tuple[ReadModel, Laws | None]:
+        read = read_model(
+            model, spectrum.n_features, latent_dim, convert=convert, mean=spectrum.mean,
+            root=spectrum.root, seed=seed, reading=reading,
+        )  # fmt: skip
+        small = read.latent_dim <= spectrum.n_features  # an optimum has no more latents
+        laws = read_laws(read.linear_vae(1.0), spectrum) if read.finite and small else None
+        return read, laws
+
+    read, laws = ask("log_var")
+    others = {name: ask(name) for name in read.other_readings}
+    return Fit(source, seed, read, laws, None, seconds, others)
 
 
 def _judged(fits: list[Fit], declared: float | None) -> _Outcome:
+    fits, misread = settle_reading(fits, declared)
     variance = settle_noise_variance(fits, declared)
     fits = [_placed(fit, variance) for fit in fits]
     found, best, _ = conclude(fits, variance, declared=declared is not None)
-    return facts_of(fits, variance, declared, best), tuple(found)
+    return facts_of(fits, variance, declared, best), (*misread, *found)
 
 
 def _placed(fit: Fit, variance: float) -> Fit:

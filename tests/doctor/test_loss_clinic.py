@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 
 import pytest
@@ -29,7 +30,8 @@ def test_nothing_is_found_in_a_right_loss(name):
     assert examined.failure is None
     assert [f"{f.code}: {f.found}" for f in examined.findings] == []
     assert examined.exit_code == 0
-    close = 0.03 if name == "torch_half_precision" else 1e-3
+    rough = "half_precision" in name or not examined.facts["repeatable"]
+    close = 0.03 if rough else 1e-3
     assert examined.facts["effective_beta"] == pytest.approx(examined.facts["declared_beta"], close)
     assert examined.facts["correction"].startswith("none")
 
@@ -69,4 +71,6 @@ def test_the_clinic_is_large_enough_and_covers_what_can_be_said():
     # What remains is shown below, or needs a fault nobody makes on purpose.
     rest = {"kl-not-recognised", "reconstruction-not-recognised", "kl-multiplied-by-latents",
             "features-change-beta", "latents-change-beta"}  # fmt: skip
+    if importlib.util.find_spec("torch") is None:
+        rest |= {code for code in TEXTS if "gradient" in code}
     assert set(TEXTS) == expected | rest

@@ -9,6 +9,8 @@ import warnings
 import numpy as np
 import pytest
 
+from linvae.doctor import _metric_match
+from linvae.doctor._metric_texts import INFORMATION
 from linvae.doctor.metrics import METRICS, examine_metric
 from linvae.errors import InputError, InputTypeError
 
@@ -261,3 +263,31 @@ def test_metrics_of_tensors_are_examined_through_convert():
     assert codes(examine_metric(active, "active_units", convert=torch.from_numpy)) == []
     found = examine_metric(bound, "importance_weighted_bound", convert=torch.from_numpy)
     assert codes(found) == []
+
+
+@pytest.mark.parametrize(("seed", "factor"), [(0, 1.0), (1, 2.0)])
+def test_a_multiple_is_named_only_where_it_is_one(seed, factor):
+    """The rate is up to 1.9 times the information, never in a constant ratio."""
+
+    rate = clinic.FAULTY["mi_rate"][0]
+
+    def between(mean, log_var, z):
+        exact = clinic.mi_minibatch(mean, log_var, z)
+        return exact + 0.25 * factor * (rate(mean, log_var) - exact)
+
+    found = codes(examine_metric(between, "mutual_information", seed=seed))
+    assert not set(found) & {"mi-in-bits", "mi-half-missing", "mi-scaled", "mi-shifted"}
+    assert len(found) == 1
+
+
+def test_explanations_that_agree_are_all_in_the_cause():
+    case = _metric_match.Case("mi", "asked?", ("a", "b"), np.ones(2), np.full(2, 3.0), np.ones(2))
+    guesses = [
+        _metric_match.Guess("", np.ones(2)),
+        _metric_match.Guess("mi-sign", np.full(2, 3.0)),
+        _metric_match.Guess("mi-in-bits", np.full(2, 3.01)),
+        _metric_match.Guess("mi-is-rate", np.full(2, 3.9)),
+    ]
+    _, found = _metric_match.diagnose(case, guesses, INFORMATION)
+    assert found.code == "mi-sign"
+    assert found.cause.split("; or ") == [INFORMATION["mi-sign"][1], INFORMATION["mi-in-bits"][1]]

@@ -50,7 +50,14 @@ def test_the_fault_is_named(name):
 
 
 # A latent is not missed where the optimum has few, and a batch size is told from n by four widths.
-_FULL = ("ddof 1", "KL times batch size", "annealing")
+_FULL = (
+    "ddof 1",
+    "KL times batch size",
+    "annealing",
+    "free bits",
+    "log_var clamped",
+    "weight decay",
+)
 
 
 @pytest.mark.slow
@@ -109,6 +116,64 @@ def test_every_explanation_has_words_and_every_fault_a_case():
     assert len(RIGHT) >= 4
 
 
+def test_other_forms_of_an_answer_are_read_as_they_are_meant():
+    for name, says in (
+        ("std returned", "(mean, standard deviation)"),
+        ("variance returned", "(mean, variance)"),
+        ("log_var first", "(log_var, mean)"),
+        ("log std returned", "(mean, log_std)"),
+    ):
+        subject, options, code = FAULTY[name]
+        examination = examine_trainer(subject, quick=True, **options)
+        assert [f.code for f in examination.findings] == [code]
+        assert examination.facts["encode_is_read_as"] == says
+        assert examination.facts["effective_beta_over_beta"] == pytest.approx(1, rel=0.02)
+    facts = examine_trainer(RIGHT["sample first"][0]).facts
+    assert facts["encode_is_read_as"] == "(z, mean, log_var)"
+    facts = examine_trainer(RIGHT["sample last"][0]).facts
+    assert "encode_is_read_as" not in facts
+
+
+def test_a_batch_of_one_that_is_refused_is_said():
+    facts = examine_trainer(RIGHT["no batch of one"][0], quick=True).facts
+    assert "batch of 1: AssertionError" in facts["not_asked"]
+
+
+def test_more_latents_than_features_are_a_finding():
+    right = RIGHT["closed form, half"][0]
+
+    class Wide(_Linear):
+        def __init__(self):
+            pass
+
+        def encode(self, x):
+            return np.zeros((len(x), 16)), np.zeros((len(x), 16))
+
+        def decode(self, z):
+            return np.zeros((len(z), self.n))
+
+    def fit(X, beta, latent_dim, seed):
+        model = Wide()
+        model.n = right(X, beta, latent_dim, seed).decode(np.zeros((1, latent_dim))).shape[1]
+        return model
+
+    examination = examine_trainer(fit)
+    assert examination.failure is None
+    assert [f.code for f in examination.findings] == ["latent-dim-ignored"]
+    assert examination.findings[0].evidence["returned"] == [16]
+
+
+def test_one_run_names_every_factor_that_it_cannot_tell_apart():
+    spectrum = lv.Spectrum.from_eigenvalues([9.0, 5.0, 3.0, 0.5])
+    vae = lv.response(spectrum, 0.8 / 4, latent_dim=3, noise_variance=0.5)
+    examination = examine_model(_Linear(vae), spectrum, 0.8, noise_variance=0.5)
+    found = examination.findings[0]
+    told = {found.code, *found.evidence["explained_as_well_by"].split(", ")}
+    assert {"kl-divided-by-features", "annealing-unfinished"} <= told
+    assert "these runs cannot tell it from" in found.cause
+    assert examination.facts["correction"] == "multiply the KL term by 4"
+
+
 def test_several_seeds_are_pooled_and_progress_is_told():
     told = []
     examination = examine_trainer(
@@ -141,7 +206,7 @@ def test_the_correction_is_the_factor():
     facts = examine_trainer(FAULTY["no half in the KL"][0], noise_variance=0.5, quick=True).facts
     assert facts["correction"] == "multiply the KL term by 0.5"
     facts = examine_trainer(FAULTY["mean over features"][0], quick=True).facts
-    assert facts["correction"] == "divide the KL term by n"
+    assert facts["correction"] == "multiply the KL term by 1 / n"
 
 
 def test_what_they_raise_is_theirs():

@@ -30,6 +30,10 @@ class Recipe:
     biases: bool = True
     centred: bool = False  # works on centred data and forgets the mean in decode
     dead: int | None = None  # latent that starts at zero
+    decay: float = 0.0  # L2 penalty on every parameter
+    tied: bool = False  # the decoder is the transpose of the encoder
+    free: float = 0.0  # nats of each latent that the KL does not count
+    prior: float = 1.0  # variance of the prior
     steps: int = 700
     rate: float = 0.1
     returned: str = "log_var"  # or "log_std": what encode gives
@@ -85,13 +89,20 @@ def train(recipe, X, beta, k, seed):
         begin = part.stop
     first, second = np.zeros_like(flat), np.zeros_like(flat)
     for step in range(recipe.steps):
+        if recipe.tied:
+            view["D"][:] = view["E"].T
         _slopes(recipe, view, S, start, coefficients, slope)
+        if recipe.tied:
+            slope["E"] += slope["D"].T
+        slopes += recipe.decay * flat
         rate = recipe.rate * 0.5 * (1 + math.cos(math.pi * step / recipe.steps))
         first += 0.1 * (slopes - first)
         second += 0.01 * (slopes * slopes - second)
         lift = (1 - 0.9 ** (step + 1)) / math.sqrt(1 - 0.99 ** (step + 1))
         flat -= (rate / lift) * free * first / (np.sqrt(second) + 1e-30)
     w = {name: value.copy() for name, value in view.items()}
+    if recipe.tied:
+        w["D"] = w["E"].T.copy()
     if recipe.centred:
         w["h"] = w["h"] - w["E"] @ mu
     if recipe.returned == "log_std":
@@ -110,12 +121,15 @@ def _slopes(recipe, w, S, mu, coefficients, out):
     read = E @ S
     missed = S - D @ read  # (I - DE) S
     to_encoder = error * 2 * recipe.error_reaches_encoder
-    kl_mean = weight * recipe.mean_in_kl
+    signal = np.einsum("kn,kn->k", read, E)
+    rates = 0.5 * (signal + a * a + c - 1 - np.log(c))
+    counted = weight * (rates > recipe.free) if recipe.free else np.full(len(c), weight)
+    kl_mean = counted * recipe.mean_in_kl / recipe.prior
     pull = kl_mean * a - to_encoder * (s @ D)
-    out["E"][:] = kl_mean * read - to_encoder * (D.T @ missed) + pull[:, None] * mu
+    out["E"][:] = kl_mean[:, None] * read - to_encoder * (D.T @ missed) + pull[:, None] * mu
     out["h"][:] = pull
     out["D"][:] = 2 * error * (D * v - missed @ E.T - s[:, None] * a)
     out["m"][:] = -2 * error * s
     from_error = error * recipe.error_reaches_encoder * recipe.noise_power
     out["l"][:] = from_error * v * (D * D).sum(axis=0)
-    out["l"] += weight * recipe.variance_in_kl * 0.5 * recipe.kl_power * (c - 1)
+    out["l"] += counted * recipe.variance_in_kl * 0.5 * recipe.kl_power * (c / recipe.prior - 1)

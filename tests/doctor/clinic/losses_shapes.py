@@ -99,17 +99,32 @@ class Annealed:
         return 0.5 * _squared(x, y).mean() + min(1.0, self.step / 1e4) * BETA * _kl(m, s).mean()
 
 
-class Sampled:
-    """A KL estimated from one draw."""
+class Dropped:
+    """Dropout of x_hat inside the loss, which no average makes a squared error again."""
 
     def __init__(self):
         self.rng = np.random.default_rng(0)
 
     def __call__(self, x, y, m, s):
-        noise = self.rng.standard_normal(m.shape)
-        z = m + np.exp(s / 2) * noise
-        kl = 0.5 * (z**2 - noise**2 - s).sum(axis=1).mean()
-        return 0.5 * _squared(x, y).mean() + BETA * kl
+        kept = self.rng.random(y.shape) > 0.3
+        return 0.5 * _squared(x, y * kept / 0.7).mean() + BETA * _kl(m, s).mean()
+
+
+def every_pair(x, y, m, s):
+    """(N, 1, n) against (1, N, n)."""
+    error = ((x[:, None] - y[None]) ** 2).reshape(len(x), len(x), -1).sum(axis=2)
+    return 0.5 * error.mean() + BETA * _kl(m, s).mean()
+
+
+def _log_sum(log, axis):
+    return np.log(np.exp(log).sum(axis=axis))
+
+
+def with_total_correlation(m, s):
+    """A term of the batch's aggregated posterior beside the KL."""
+    log = -0.5 * (s[None] + (m[:, None] - m[None]) ** 2 / np.exp(s[None]))
+    together = _log_sum(log.sum(axis=2), 1) - _log_sum(log, 1).sum(axis=1)
+    return _kl(m, s).mean() + 2 * together.mean()
 
 
 class Modes:
@@ -215,7 +230,14 @@ FAULTY = {
     "kl_dropped_from_total": (kl_dropped_from_total, _ASKED, "kl-missing"),
     "logged_negative": (logged_negative, _ASKED, "reported-kl-sign"),
     "annealed": (Annealed(), _ASKED, "loss-changes-with-each-call"),
-    "sampled": (Sampled(), _ASKED, "loss-is-random"),
+    "dropped": (Dropped(), _ASKED, "loss-is-random"),
+    "every_pair": (every_pair, _ASKED, "reconstruction-couples-samples"),
+    "total_correlation": (_plus(with_total_correlation), _ASKED, "kl-aggregate-term"),
+    "soft_clamp": (
+        _plus(lambda m, s: _kl(m, 2 * np.tanh(s / 2)).mean()),
+        _ASKED,
+        "log-variance-clamped",
+    ),
     "evaluation_weight": (
         _KL_MEAN,
         _ASKED | {"evaluation": _plus(lambda m, s: _kl(m, s).mean(), weight=1.0)},
@@ -229,7 +251,7 @@ FAULTY = {
     ),
     "evaluation_random": (
         _KL_MEAN,
-        _ASKED | {"evaluation": Sampled()},
+        _ASKED | {"evaluation": Dropped()},
         "evaluation-changes",
     ),
     "hundred_written": (

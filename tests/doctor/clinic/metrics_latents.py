@@ -148,6 +148,28 @@ def mig_axis(factors, codes):
     return (gaps(found.T) / entropies(factors)[found.argmax(axis=1)]).mean()
 
 
+@faulty("mig", "mig-wrong-axis")
+def mig_axis_mean_entropy(factors, codes):
+    return (gaps(informations(factors, codes).T) / entropies(factors).mean()).mean()
+
+
+@faulty("mig", "mig-sorted-upwards")
+def mig_upwards(factors, codes):
+    ordered = np.sort(informations(factors, codes), axis=0)
+    return ((ordered[0] - ordered[1]) / entropies(factors)).mean()
+
+
+@faulty("mig", "mig-table-reshaped")
+def mig_table_reshaped(factors, codes):
+    rows = informations(factors, codes).reshape(factors.shape[1], -1)
+    return (gaps(rows.T) / entropies(factors)).mean()
+
+
+@faulty("mig", "mig-normalised-by-mean-entropy")
+def mig_one_entropy(factors, codes):
+    return (gaps(informations(factors, codes)) / entropies(factors).mean()).mean()
+
+
 @faulty("mig", "mig-normalised-by-log-values")
 def mig_uniform(factors, codes):
     counts = np.array([len(np.unique(v)) for v in factors.T])

@@ -169,6 +169,30 @@ def iw_log_std(model, x, n_samples):
     return (logsumexp(log_px + log_pz - log_qz, axis=0) - np.log(n_samples)).mean()
 
 
+def weights_of_wide_samples(model, x, n, of_noise):
+    """Drawn with exp(log_var) as standard deviation, densities by log_var or by the noise."""
+    mean, log_var = model.encode(x)
+    noise = np.random.standard_normal((n, *mean.shape))  # noqa: NPY002
+    z = mean + np.exp(log_var) * noise
+    variance = np.full(x.shape, np.log(model.noise_variance))
+    log_px = log_normal(x, model.decode(z), variance).sum(-1)
+    log_pz = log_normal(z, 0.0, np.zeros_like(z)).sum(-1)
+    at = mean + np.exp(log_var / 2) * noise if of_noise else z
+    return log_px + log_pz - log_normal(at, mean, log_var).sum(-1)
+
+
+@faulty("importance_weighted_bound", "iw-log-std-in-sampling")
+def iw_wide_samples(model, x, n_samples):
+    log_w = weights_of_wide_samples(model, x, n_samples, of_noise=False)
+    return (logsumexp(log_w, axis=0) - np.log(n_samples)).mean()
+
+
+@faulty("importance_weighted_bound", "iw-log-std-in-sampling")
+def iw_wide_samples_of_noise(model, x, n_samples):
+    log_w = weights_of_wide_samples(model, x, n_samples, of_noise=True)
+    return (logsumexp(log_w, axis=0) - np.log(n_samples)).mean()
+
+
 @faulty("importance_weighted_bound", "iw-no-noise")
 def iw_at_mean(model, x, n_samples):
     log_px, log_pz, log_qz = weights(model, x, n_samples, noisy=False)

@@ -68,6 +68,39 @@ def _quasi_newton(X, beta, latent_dim, seed):
     return Affine({"E": E, "h": -E @ mu, "l": log_var, "D": D, "m": mu}, Recipe())
 
 
+class _Wrapped:
+    """A right model with another form of answer."""
+
+    def __init__(self, model, encode):
+        self.model, self._encode = model, encode
+
+    def encode(self, x):
+        return self._encode(*self.model.encode(x))
+
+    def decode(self, z):
+        return self.model.decode(z)
+
+
+def _answering(encode, latents=None):
+    """The closed form, answering with ``encode(mean, log_var)``; `latents` overrides k."""
+
+    def fit(X, beta, latent_dim, seed):
+        model = _closed_form(0, 0.5)(X, beta, latents or latent_dim, seed)
+        return _Wrapped(model, encode)
+
+    return fit
+
+
+def _sample(mean, log_var):
+    noise = np.random.default_rng(mean.size).standard_normal(mean.shape)
+    return mean + np.exp(log_var / 2) * noise
+
+
+def _several(mean, log_var):
+    assert len(mean) > 1, "batch of one"
+    return mean, log_var
+
+
 _HALF = {"noise_variance": 0.5}
 _ONE = {"noise_variance": 1.0}
 
@@ -159,6 +192,32 @@ FAULTY = {
     "no biases": (_by_hand(biases=False), {}, "mean-not-modelled"),
     "mean not added back": (_by_hand(centred=True), {}, "decoder-offset-missing"),
     "sample returned": (_samples_at_evaluation, {}, "noise-at-evaluation"),
+    "std returned": (
+        _answering(lambda mean, log_var: (mean, np.exp(log_var / 2))),
+        {},
+        "second-output-is-a-standard-deviation",
+    ),
+    "variance returned": (
+        _answering(lambda mean, log_var: (mean, np.exp(log_var))),
+        {},
+        "second-output-is-a-variance",
+    ),
+    "log_var first": (
+        _answering(lambda mean, log_var: (log_var, mean)),
+        {},
+        "mean-and-log-variance-swapped",
+    ),
+    "log_var clamped": (
+        _answering(lambda mean, log_var: (mean, np.maximum(log_var, -1))),
+        {},
+        "log-variance-clamped-at-evaluation",
+    ),
+    "two latents always": (_answering(lambda *pair: pair, latents=2), {}, "latent-dim-ignored"),
+    "weight decay": (_by_hand(decay=0.3), _HALF, "weight-decay"),
+    "tied weights": (_by_hand(tied=True), _HALF, "tied-weights"),
+    "free bits": (_by_hand(free=0.5, steps=1500, rate=0.02), _HALF, "free-bits"),
+    "prior of variance 2": (_by_hand(prior=2.0), _HALF, "prior-variance"),
+    "noise of std^(1/2)": (_by_hand(noise_power=0.5), {}, "square-root-in-sampling"),
     "stopped early": (_by_hand(steps=25, rate=0.02), {}, "not-converged"),
 }
 
@@ -172,4 +231,7 @@ RIGHT = {
         _by_hand(error=lambda beta, n, k, N: 5.0),
         {"noise_variance": 0.1},
     ),
+    "sample first": (_answering(lambda mean, log_var: (_sample(mean, log_var), mean, log_var)), {}),
+    "sample last": (_answering(lambda mean, log_var: (mean, log_var, _sample(mean, log_var))), {}),
+    "no batch of one": (_answering(_several), {}),
 }
