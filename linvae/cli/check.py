@@ -25,7 +25,7 @@ _METRICS = ("mutual_information", "total_correlation", "active_units", "mig", "f
 
 _LIKELIHOODS = ("gaussian", "bernoulli", "bernoulli-logits", "laplace", "continuous-bernoulli")
 _KIND_OF = {"what": ("metric",), "data": ("model",), "likelihood": ("loss",), "quick": ("trainer",),
-            "feature_shape": ("loss",), "latent_dim": ("loss", "model")}  # fmt: skip
+            "feature_shape": ("loss",), "evaluation": ("loss",), "latent_dim": ("loss", "model")}  # fmt: skip
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +42,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="the decoder variance that is meant, in squared data units")  # fmt: skip
     parser.add_argument("--likelihood", choices=_LIKELIHOODS,
         help="the p(x|z) that a loss means (default: found out)")  # fmt: skip
+    parser.add_argument("--evaluation", metavar="SUBJECT",
+        help="the loss used in validation, to be held against that of training")  # fmt: skip
     parser.add_argument("--feature-shape", metavar="N", nargs="+", type=arguments.at_least_one,
         help="shape of one sample, for a loss that accepts only one")  # fmt: skip
     parser.add_argument("--latent-dim", metavar="K", type=arguments.at_least_one,
@@ -84,11 +86,16 @@ def _examined(options: argparse.Namespace) -> tuple[Subject | None, Examination]
 
     data = _absolute(options.data)
     # What an import sets (folders to import from, variables) their code may need until the end.
-    with subjects.reachable(options.subject), process_kept():
+    both = options.subject, options.evaluation or options.subject
+    with subjects.reachable(both[0]), subjects.reachable(both[1]), process_kept():
         try:
             with undisturbed(process=False):
                 thing = subjects.find(options.subject)
                 subject = subjects.recognise(thing, options.kind, options.beta)
+                if options.evaluation is not None:
+                    other = subjects.find(options.evaluation)
+                    evaluation = subjects.recognise(other, "loss", options.beta).target
+                    subject = subject._replace(evaluation=evaluation)
         except SubjectError as error:
             return None, _failed(options, str(error))
         _check_options(options, subject)

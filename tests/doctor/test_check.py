@@ -50,6 +50,16 @@ def test_the_declared_beta_counts(run, mine):
     assert run("check", "mine.py:right", "--beta", 0.5, "--noise-variance", 1).code == 0
 
 
+def test_the_loss_of_validation_is_held_against_that_of_training(run, mine):
+    assert run("check", "mine.py:right", "--evaluation", "mine:Inside.right").code == 0
+    result = run("check", "mine.py:right", "--evaluation", "mine.py:averaged", "--json")
+    assert result.code == 1
+    found = [f["code"] for f in strict(result.out)["examination"]["findings"]]
+    assert "evaluation-beta-differs" in found
+    assert_refused(run("check", "mine.py:right", "--evaluation", "mine.py:none"), "mine.py")
+    assert_refused(run("check", "mine.py:train", "--evaluation", "mine.py:right"), "drop --evalu")
+
+
 @pytest.mark.parametrize("name", ["mine:right", "mine:Inside.right", "./mine.py:right"])
 def test_modules_files_and_attributes(run, mine, name):
     assert run("check", name, "--quiet").code == 0
