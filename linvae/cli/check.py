@@ -25,7 +25,8 @@ _METRICS = ("mutual_information", "total_correlation", "active_units", "mig", "f
 
 _LIKELIHOODS = ("gaussian", "bernoulli", "bernoulli-logits", "laplace", "continuous-bernoulli")
 _KIND_OF = {"what": ("metric",), "data": ("model",), "likelihood": ("loss",), "quick": ("trainer",),
-            "feature_shape": ("loss",), "evaluation": ("loss",), "latent_dim": ("loss", "model")}  # fmt: skip
+            "feature_shape": ("loss",), "evaluation": ("loss",),
+            "latent_dim": ("loss", "model")}  # fmt: skip
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

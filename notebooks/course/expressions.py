@@ -5,9 +5,10 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
-from .errors import UnreadableError
+from .errors import UnansweredError, UnreadableError
 
 __all__ = ["Expression"]
 
@@ -26,8 +27,9 @@ class Expression:
 
     Notes
     -----
-    Two expressions count as equal when they agree to 25 digits at all points. Simplification would
-    leave equal expressions apart that are written very differently.
+    Two expressions count as equal when they agree to 25 digits at all points, to 10 digits where
+    the answer contains floating-point numbers. Simplification would leave equal expressions apart
+    that are written very differently. The list of one solution that ``solve`` gives is read as it.
     """
 
     truth: Any
@@ -38,14 +40,21 @@ class Expression:
         del tolerance
         import sympy
 
-        if isinstance(answer, str | bool) or not isinstance(answer, int | float | sympy.Expr):
+        if isinstance(answer, list | tuple) and len(answer) == 1:
+            (answer,) = answer
+        if answer is ...:
+            raise UnansweredError
+        if isinstance(answer, str | bool) or not isinstance(answer, Real | sympy.Expr):
             raise UnreadableError("expected a SymPy expression")
         truth, got = sympy.sympify(self.truth), sympy.sympify(answer)
+        small = 1e-10 if got.has(sympy.Float) else 1e-25
         strange = _names(got) - _names(truth) - {name for point in self.at for name in point}
-        for point in self.at or _points(_names(truth) | strange):
-            want, value = _value(truth, point), _value(got, point)
-            if not abs(want - value) <= 1e-25 * (1 + abs(want)):
-                listed = ", ".join(sorted(strange))
+        listed = ", ".join(sorted(strange))
+        # A name that is not the question's is given a value of its own: it may cancel.
+        others = _points(strange)[0]
+        for point in self.at or _points(_names(truth)):
+            want, value = _value(truth, point), _value(got, {**others, **point})
+            if not abs(want - value) <= small * (1 + abs(want)):
                 return False, f"Should it depend on {listed}?" if strange else ""
         return True, ""
 

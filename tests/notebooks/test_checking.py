@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -223,3 +224,30 @@ def test_declaring(monkeypatch):
         checking.exercise("00.2", wrong=[HALF])
     with pytest.raises(ValueError, match="tolerance"):
         checking.exercise("00.2", wrong=[HALF, OTHER], tolerance=0.03)
+
+
+def test_expressions_come_in_many_forms(ask):
+    lam = sp.Symbol("lambda", positive=True)
+    truth = sp.log(lam / b) / 3
+    for answer in (
+        float(1 / 3) * sp.log(lam / b),
+        [truth],
+        (truth,),
+        sp.log(lam) / 3 - sp.log(b) / 3.0,
+    ):
+        assert ask(truth, answer).status == "right", answer
+    for answer in (0.3333333 * sp.log(lam / b), [truth, -truth], [2 * truth], np.int64(0), 0.1):
+        assert ask(truth, answer).status in ("wrong", "cannot read"), answer
+    assert ask(sp.Integer(2), np.int64(2)).status == "right"
+    assert ask(truth, [...]).status == "unanswered"
+    ranged = Expression(truth, at=[{"beta": 1, "lambda": 3}])
+    assert ask(ranged, truth + sp.Symbol("lam")).message == "Should it depend on lam?"
+    assert ask(ranged, truth + sp.Symbol("q") - sp.Symbol("q")).status == "right"
+
+
+def test_rows_and_columns_will_do(ask):
+    truth = np.array([1.0, 2.0])
+    for answer in ([[1, 2]], [[1.0], [2.0]], (Fraction(1), sp.Integer(2))):
+        assert ask(truth, answer).status == "right"
+    assert ask(truth, np.eye(2)).status == "cannot read"
+    assert ask(np.eye(2), [1.0, 0.0, 0.0, 1.0]).status == "cannot read"

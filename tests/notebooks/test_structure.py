@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 
 import pytest
@@ -170,3 +171,13 @@ def test_a_private_name_is_noticed(code):
 def test_public_names_pass():
     code = "import linvae as lv\nfrom linvae.symbolic import modes\nfrom course import check\n"
     assert not reading.private_names(code + "from linvae import response\nlv.Frontier.at_beta")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_exercises_use_only_names_that_the_notebook_binds(name):
+    found = reading.cells(name)
+    plain = [c.source for c in found if c.kind == "code" and "exercise" not in c.tags]
+    known = set().union(*(reading.bound(code) for code in plain)) | set(dir(builtins))
+    for task in reading.tasks(found, name[:2]):
+        for code in (task.scaffold, task.solution):
+            assert not reading.used(code) - known - reading.bound(code), task.name
