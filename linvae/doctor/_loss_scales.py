@@ -201,7 +201,7 @@ def scales_of(found: Measured, asked: Asked) -> Scales | None:
         asked = replace(asked, noise_variance=constant)
     stated = constant is not None
     verdict, written = _verdict(name, asked, pair, fixed, found.close, stated)
-    variance = _variance(name, asked, pair, found.close)
+    variance = _variance(name, asked, pair, written, found.close)
     unit = _units(name, variance)[0]
     per_unit = b.factor / a.factor * unit
     beta = b.value / a.value * unit
@@ -261,13 +261,20 @@ def _correction(factor: float, powers: Mapping[str, float], negative: tuple[bool
     return "multiply " + " and ".join(parts) if parts else "none: the KL weight is right"
 
 
-def _variance(name: str, asked: Asked, pair: tuple[float, float], close: float) -> float | None:
+def _variance(
+    name: str, asked: Asked, pair: tuple[float, float], written: float | None, close: float
+) -> float | None:
     """σ² in which β is stated: the declared one, else the one of ½ and 1 that suits the loss."""
     if name not in ("squared", "absolute"):
         return None
     if asked.noise_variance is not None or name == "absolute":
         return asked.noise_variance
     a, b = pair
+    if written is not None:  # the one at which β is off by exactly that number
+        for right in _units(name, None):
+            off = b / a * right / asked.beta
+            if _near(close, off, written) or _near(close, 1 / off, written):
+                return 0.5 / right
     if _near(close, b / a, asked.beta) or (
         _near(close, a, 1.0) and not _near(close, b / a, 2 * asked.beta)
     ):
