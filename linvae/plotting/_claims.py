@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from linvae._validation import fail
+from linvae.errors import InputTypeError
+
 from . import _style
 
 if TYPE_CHECKING:
@@ -33,6 +36,11 @@ def plot_checks(checks: Sequence[Check], ax: Any = None) -> Any:
     -------
     matplotlib Axes
 
+    Raises
+    ------
+    InputTypeError
+        What is not a sequence of checks.
+
     Examples
     --------
     .. plot::
@@ -47,6 +55,11 @@ def plot_checks(checks: Sequence[Check], ax: Any = None) -> Any:
         figure, ax = plt.subplots(figsize=(7.5, 1.9 + 0.27 * len(checks)), layout="constrained")
         plot_checks(checks, ax)
     """
+    remedy = "pass what linvae.verify returned"
+    if not isinstance(checks, Sequence) or not all(hasattr(check, "residual") for check in checks):
+        fail("checks", type(checks).__name__, "a sequence of Check", remedy, InputTypeError)
+    if ax is not None:
+        _style.check_axes(ax)
     checks = [check for check in checks if check.status in ("holds", "impossible", "fails")]
     if ax is None:
         inches = _style.text_size(0.1)

@@ -270,21 +270,26 @@ def _draw_set(
     """Points with error bars, in the first colour and marker that the axes do not show yet."""
     # The frontier and its optimum own blue: learned sets begin with the colour after it.
     turn = 1 + len(_style.drawn_before(ax, kind))
-    colour = _style.COLOURS[turn % len(_style.COLOURS)]
-    drawn = ax.errorbar(*at, xerr=bars[0], yerr=bars[1], ls="-" if line else "none", color=colour,
-                        marker=_style.MARKERS[turn % len(_style.MARKERS)], mfc="white", zorder=6,
-                        ms=_style.marker_size(6), mew=_style.line_width(1.6),
+    drawn = ax.errorbar(*at, xerr=bars[0], yerr=bars[1], ls="-" if line else "none", zorder=6,
+                        **_style.look(turn), ms=_style.marker_size(6), mew=_style.line_width(1.6),
                         lw=_style.line_width(1.2), elinewidth=_style.line_width(1.2),
                         capsize=_style.marker_size(2.5), label=label)  # fmt: skip
     drawn.lines[0].set_gid(kind)
 
 
 def _scale_gap(ax: Any) -> None:
-    """A symmetric logarithm where excesses differ by orders of magnitude, else linear."""
-    drawn = [*_style.drawn_before(ax, "gap"), *_style.drawn_before(ax, "collapsed")]
-    size = np.abs(np.concatenate([line.get_ydata() for line in drawn]))
-    usual = float(np.median(size))
-    if size.max() > 30 * usual > 0:
+    """A symmetric logarithm where excesses differ by orders of magnitude, else linear.
+
+    Usual is what was measured: a collapsed model may lose a thousand times as much.
+    """
+    drawn = [_style.drawn_before(ax, kind) for kind in ("gap", "collapsed")]
+    measured, size = (
+        np.abs(np.concatenate([line.get_ydata() for line in lines]))
+        for lines in (drawn[0], [*drawn[0], *drawn[1]])
+    )
+    usual, largest = float(np.median(measured)), float(size.max())
+    # Excesses that are zero but for rounding are no reason for a dozen decades.
+    if largest > 30 * usual > 1e-9 * largest:
         ax.set_yscale("symlog", linthresh=10.0 ** np.floor(np.log10(usual)))
 
 

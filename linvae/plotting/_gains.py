@@ -95,7 +95,7 @@ def plot_gates(
         plot_gates(printed, ax, part="encoder")
     """
     check_hypernetwork(hypernetwork)
-    if part not in ("encoder", "posterior", "decoder"):
+    if not isinstance(part, str) or part not in ("encoder", "posterior", "decoder"):
         fail("part", repr(part)[:40], "encoder, posterior or decoder", "choose one of them")
     layer = _gated(hypernetwork, part)
     chosen = mode_indices(modes, latents_of(hypernetwork), _SHOWN)
@@ -106,6 +106,7 @@ def plot_gates(
     name = _GATES[layer.gate] + constant if label is None else label
     _draw_latents(ax, fine, layer.gate_values(inputs)[:, chosen], chosen, name)
     _style.frame(ax, "β", f"gate of the {part}  [no unit]")
+    ax.set_yscale("linear")
     ax.set_ylim(-0.04, 1.04)
     _legend(ax, f"Gates of the {part} against β")
     return ax
@@ -172,24 +173,35 @@ def plot_gains(
         plot_gains(frontier, ax, part="product")
         plot_gains(printed, ax, part="product")
     """
-    at = family(model)
-    if at is None or not isinstance(model, Frontier | Hypernetwork):
+    if not isinstance(model, Frontier | Hypernetwork):
         fail("model", type(model).__name__, "a Frontier or a Hypernetwork",
              "a frontier stands for the optimum at every β", InputTypeError)  # fmt: skip
-    if part not in _PARTS:
+    if not isinstance(part, str) or part not in _PARTS:
         fail("part", repr(part)[:40], f"one of {', '.join(_PARTS)}", "choose one of them")
     chosen = mode_indices(modes, latents_of(model), _SHOWN)
     ax = _style.axes_or_new(ax)
-    turns = model.critical_betas if isinstance(model, Frontier) else _turns(model)
+    turns = model.critical_betas[chosen] if isinstance(model, Frontier) else _turns(model)
     fine = _betas(ax, betas, turns)
-    step = max(1, _ENTRIES // (latents_of(model) * features_of(model)))
-    parts = [_gain(at(fine[i : i + step]), part) for i in range(0, fine.size, step)]
-    values = np.concatenate(parts)[:, chosen]
+    values = _gains(model, fine, part, chosen)
     _draw_latents(ax, fine, values, chosen, _kind(model) if label is None else label)
     title, quantity = _PARTS[part]
     _style.frame(ax, "β", quantity)
     _legend(ax, title)
     return ax
+
+
+def _gains(model: Frontier | Hypernetwork, betas: FloatArray, part: str, chosen: list[int]
+           ) -> FloatArray:  # fmt: skip
+    """Gains of the chosen latents, shape (betas, chosen), a block of models at a time."""
+    if isinstance(model, Frontier):
+        # Each latent of the optimum is what it would be with fewer after it.
+        model = Frontier(model.spectrum, latent_dim=max(chosen) + 1,
+                         noise_variance=model.noise_variance)  # fmt: skip
+    at = family(model)
+    assert at is not None
+    step = max(1, _ENTRIES // (latents_of(model) * features_of(model)))
+    parts = [_gain(at(betas[i : i + step]), part) for i in range(0, betas.size, step)]
+    return np.asarray(np.concatenate(parts)[:, chosen])
 
 
 def _gain(vae: LinearVAE, part: str) -> FloatArray:
@@ -253,12 +265,11 @@ def _draw_latents(ax: Any, betas: FloatArray, values: FloatArray, modes: list[in
     turn = kinds.index(name)
     step = max(1, betas.size // 8)
     for place, mode in enumerate(modes):
-        look = mode % len(_style.COLOURS)
         (line,) = ax.plot(betas, values[:, place], ls=_style.LINES[turn % len(_style.LINES)],
-                          color=_style.COLOURS[look], marker=_style.MARKERS[look],
-                          markevery=(step // 2 + place * step // 5, step), gid="latent",
-                          ms=_style.marker_size(5), mfc="white", mew=_style.line_width(1.2),
-                          lw=_style.line_width(1.8), label=f"latent {mode + 1}")  # fmt: skip
+                          **_style.look(mode), gid="latent", label=f"latent {mode + 1}",
+                          markevery=((step // 2 + place * step // 5) % step, step),
+                          ms=_style.marker_size(5), mew=_style.line_width(1.2),
+                          lw=_style.line_width(1.8))  # fmt: skip
         line.linvae_kind = name
     ax.set_xscale("log")
 
@@ -273,9 +284,11 @@ def _legend(ax: Any, title: str) -> None:
     width = _style.line_width(1.8)
     handles = [
         Line2D([], [], color=line.get_color(), marker=line.get_marker(), label=name, lw=width,
-               ms=_style.marker_size(5), mfc="white", mew=_style.line_width(1.2))
+               mfc=line.get_markerfacecolor(), ms=_style.marker_size(5),
+               mew=_style.line_width(1.2))
         for name, line in latents.items()
     ]  # fmt: skip
     handles += [Line2D([], [], color=_style.BLACK, ls=look, lw=width, label=name)
                 for name, look in kinds.items()]  # fmt: skip
-    _style.legend_above(ax, title, handles)
+    # More columns than two leave room for the curves, where names are short enough.
+    _style.legend_above(ax, title, handles, columns=2 if len(latents) <= 8 else 3)

@@ -67,7 +67,7 @@ def plot_water_filling(frontier: Frontier, beta: float, ax: Any = None) -> Any:
     _draw_bars(ax, frontier, shown, inside, level, floor)
     ax.axhline(level, color=_style.ORANGE, lw=_style.line_width(2), ls="--", zorder=5,
                label=f"water level τ = βσ² = {level:.3g}")  # fmt: skip
-    ax.set_yscale("log")
+    ax.set(xscale="linear", yscale="log")
     top = max(level, float(shown.max(initial=level)))
     ax.set_xlim(0.2, max(shown.size, 1) + 0.8)
     ax.set_ylim(floor, top * (top / floor) ** 0.45)  # room for the legend
@@ -143,10 +143,9 @@ def plot_active_modes(
                 lw=_style.line_width(2.2), label="exact optimum", gid="active")  # fmt: skip
     if measured is not None:
         turn = 1 + len(_style.drawn_before(ax, "counts"))
-        ax.plot(*measured, _style.MARKERS[turn % len(_style.MARKERS)], mfc="none", zorder=4,
-                color=_style.COLOURS[turn % len(_style.COLOURS)], ms=_style.marker_size(7),
+        ax.plot(*measured, ls="none", zorder=4, **_style.look(turn), ms=_style.marker_size(7),
                 mew=_style.line_width(1.6), label=points_label, gid="counts")  # fmt: skip
-    ax.set_xscale("log")
+    ax.set(xscale="log", yscale="linear")
     ax.yaxis.get_major_locator().set_params(integer=True)
     ax.set_ylim(bottom=-0.04 * max(frontier.latent_dim, 1))
     _style.frame(ax, "β", f"active modes  [of {frontier.latent_dim}]", "Active modes against β")

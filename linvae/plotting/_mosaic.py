@@ -58,7 +58,8 @@ def draw(ax: Any, tiles: FloatArray, value_range: Any, names: Sequence[str]) -> 
     gap = max(1, round(min(height, width) / 10))
     colour = tiles.ndim == 5
     if colour:
-        tiles = np.clip((tiles - low) / (high - low), 0.0, 1.0)
+        # By halves, as a span can be beyond the float64 range.
+        tiles = np.clip((tiles / 2 - low / 2) / (high / 2 - low / 2), 0.0, 1.0)
     empty = 1.0 if colour else np.nan
     size = (rows * (height + gap) - gap, columns * (width + gap) - gap)
     picture = np.full(size + tiles.shape[4:], empty)
@@ -66,8 +67,7 @@ def draw(ax: Any, tiles: FloatArray, value_range: Any, names: Sequence[str]) -> 
         for column in range(columns):
             top, left = row * (height + gap), column * (width + gap)
             picture[top : top + height, left : left + width] = tiles[row, column]
-    if ax is None:
-        ax = _fitting_axes(size, names)
+    ax = _fitting_axes(size, names) if ax is None else _style.axes_or_new(ax)
     ax.imshow(picture, cmap="gray", vmin=low, vmax=high, interpolation="nearest")
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)

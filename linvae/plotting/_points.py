@@ -66,6 +66,8 @@ def as_betas(value: Any, name: str = "betas") -> FloatArray:
 def columns(names: str, values: Sequence[Any], remedy: str = "pass one of each per point") -> Any:
     """Finite vectors of one length; `names` is what the message calls them, "(rate, beta)" say."""
     expected = f"{names}, arrays of one shape"
+    if not hasattr(values, "__len__") or isinstance(values, type):
+        fail("points", type(values).__name__, expected, remedy, InputTypeError)
     if len(values) != names.count(",") + 1:
         fail("points", f"{len(values)} arrays", expected, remedy)
     arrays = [np.atleast_1d(as_array(names, value)) for value in values]

@@ -11,17 +11,20 @@ import numpy as np
 
 from linvae._validation import FloatArray, fail
 from linvae.datafiles import atomic_write, check_target
+from linvae.errors import InputTypeError
 
 __all__ = [
     "PICTURE_SUFFIXES",
     "STYLES",
     "axes_or_new",
+    "check_axes",
     "drawn_before",
     "frame",
     "label_points",
     "legend_above",
     "legend_inside",
     "line_width",
+    "look",
     "marker_size",
     "new_figure",
     "save_figure",
@@ -114,7 +117,7 @@ def style(name: str) -> Iterator[None]:
     """
     import matplotlib
 
-    if name not in STYLES:
+    if not isinstance(name, str) or name not in STYLES:
         fail("style", repr(name)[:40], f"one of {', '.join(STYLES)}", "choose one of them")
     with matplotlib.rc_context(STYLES[name]):
         yield
@@ -178,9 +181,39 @@ def marker_size(points: float) -> float:
     return points * float(matplotlib.rcParams["lines.markersize"]) / 6
 
 
+def look(turn: int) -> dict[str, str]:
+    """Colour, marker and fill of the marker for the set or latent of a number from 0.
+
+    Colours repeat after 7, but then markers are full, and after 14 they are other markers: 98
+    looks in all.
+    """
+    count = len(COLOURS)
+    colour, again = COLOURS[turn % count], turn // count
+    marker = MARKERS[(turn + again // 2) % len(MARKERS)]
+    return {"color": colour, "marker": marker, "mfc": colour if again % 2 else "white"}
+
+
 def axes_or_new(ax: Any) -> Any:
     """Return the axes given, or those of a new figure."""
-    return new_figure()[1] if ax is None else ax
+    if ax is None:
+        return new_figure()[1]
+    check_axes(ax)
+    return ax
+
+
+def check_axes(ax: Any, also: tuple[str, ...] = ()) -> None:
+    """Refuse what is not matplotlib axes (a figure, an array of axes), or not flat ones.
+
+    Other libraries register flat axes under names of their own: only the round and the solid ones
+    of matplotlib are refused.
+    """
+    from matplotlib.axes import Axes
+
+    if not isinstance(ax, Axes):
+        fail("ax", type(ax).__name__, "matplotlib Axes", "pass one Axes, as plt.subplots() returns",
+             InputTypeError)  # fmt: skip
+    if ax.name in ("3d", "polar") and ax.name not in also:
+        fail("ax", f"{ax.name} axes", "flat axes", "leave out the projection", InputTypeError)
 
 
 def frame(ax: Any, x_label: str, y_label: str, title: str | None = None) -> None:
@@ -226,12 +259,14 @@ def label_points(ax: Any, x: FloatArray, y: FloatArray, texts: Sequence[str]) ->
     wanted += zip(x, y, texts, strict=True)
     if not wanted:
         return
-    ax.get_xlim(), ax.get_ylim()  # limits are found late: now
+    ends = np.sort([ax.get_xlim(), ax.get_ylim()])  # limits are found late: now
     size = text_size(0.8)
     em = ax.figure.dpi * size / 72  # pixels
     edge = _SHRINKS * ax.get_window_extent().x1
     taken = _marker_boxes(ax)
     for here, text in zip(_pixels(ax, [w[:2] for w in wanted]), wanted, strict=True):
+        if (text[:2] < ends[:, 0]).any() or (text[:2] > ends[:, 1]).any():
+            continue  # not in the picture: cut off, or rate 0 on a logarithmic axis
         # To the left, and a little higher, where there is no room on the right.
         late = here[0] + (0.62 * len(text[2]) + 1) * em > edge
         box = _label_box(here, len(text[2]), em, late)

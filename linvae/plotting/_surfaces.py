@@ -17,6 +17,8 @@ from ._points import as_betas, check_hierarchical, columns
 __all__ = ["plot_beta_map", "plot_rate_surface"]
 
 _GRID = 61
+_MOST_PER_LATENT = 100.0  # nats; some hundreds more, and β leaves the float64 range
+_MOST_COLOURS = 32  # of whole numbers; more cannot be told apart
 # Rises evenly in lightness: in grey, and for every kind of colour vision, more is lighter.
 _MAP = "cividis"
 _RATES = ("rate of z₁  [nats per sample]", "rate of z₂  [nats per sample]")
@@ -50,7 +52,8 @@ def plot_rate_surface(
     ax : matplotlib Axes, optional
         Drawn into; a map in a new figure when omitted. In axes of ``projection="3d"`` the surface.
     max_rate : float, optional
-        Both axes go from 0 to here, in nats; by default to where all modes are active.
+        Both axes go from 0 to here, in nats; by default to where all modes are active, but to no
+        more than 100 nats per latent of z₂.
     points : (rate1, rate2, distortion), optional
         Measured points, three arrays in nats.
     points_label : str
@@ -90,12 +93,14 @@ def plot_rate_surface(
              "there is no rate to spend", RangeError)  # fmt: skip
     if max_rate is None:
         every = frontier.at(alive[-1] / 4, alive[-1] / 4)
-        top = float(every.rate1 + every.rate2)
+        top = min(float(every.rate1 + every.rate2), _MOST_PER_LATENT * frontier.latent_dims[1])
     else:
         top = as_positive_number("max_rate", max_rate, "pass nats")
     names = "(rate1, rate2, distortion)"
     measured = None if points is None else columns(names, points)
-    ax = _style.axes_or_new(ax)
+    if ax is not None:
+        _style.check_axes(ax, ("3d",))
+    ax = _style.new_figure()[1] if ax is None else ax
     rates = np.linspace(0.0, top, _GRID)
     grid = frontier.at_rates(rates[None, :], rates[:, None])  # shape: (rate2, rate1)
     if getattr(ax, "name", "") == "3d":
@@ -164,7 +169,7 @@ def plot_beta_map(
         plot_beta_map(frontier, right, quantity="rate2")
     """
     check_hierarchical(frontier)
-    if quantity not in _QUANTITIES:
+    if not isinstance(quantity, str) or quantity not in _QUANTITIES:
         fail("quantity", repr(quantity)[:40], f"one of {', '.join(_QUANTITIES)}", "choose one")
     weights = [
         _weights(frontier, name, given) for name, given in (("beta1", beta1), ("beta2", beta2))
@@ -201,14 +206,14 @@ def _draw_map(ax: Any, x: FloatArray, y: FloatArray, z: FloatArray, unit: str) -
     """Colours with a scale beside them, and contours where the values are not whole numbers."""
     whole = z.dtype.kind == "i"
     settings: dict[str, Any] = {"cmap": _MAP}
-    if whole:
+    if whole and z.max() < _MOST_COLOURS:
         from matplotlib import colormaps
         from matplotlib.colors import BoundaryNorm
 
         edges = np.arange(int(z.max()) + 2) - 0.5
         settings = {"cmap": colormaps[_MAP], "norm": BoundaryNorm(edges, colormaps[_MAP].N)}
     mesh = ax.pcolormesh(x, y, z, shading="nearest", rasterized=True, **settings)
-    ticks = np.arange(int(z.max()) + 1) if whole else None
+    ticks = _whole_ticks(int(z.max())) if whole else None
     bar = ax.figure.colorbar(mesh, ax=ax, ticks=ticks)
     bar.set_label(unit)
     bar.outline.set_visible(False)
@@ -216,6 +221,13 @@ def _draw_map(ax: Any, x: FloatArray, y: FloatArray, z: FloatArray, unit: str) -
         bar.minorticks_off()
     if not whole and np.ptp(z) > 0:
         ax.contour(x, y, z, levels=9, colors="white", linewidths=_style.line_width(0.7), alpha=0.8)
+
+
+def _whole_ticks(most: int) -> Any:
+    """Ticks at whole numbers, not more than fit."""
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(10, integer=True).tick_values(0, most) if most > 10 else np.arange(most + 1)
 
 
 def _draw_boundary(ax: Any, frontier: HierarchicalFrontier, top: float) -> None:

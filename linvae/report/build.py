@@ -192,22 +192,23 @@ def _downloads(
     curve: Frontier, points: CurvePoints, data_range: float | None, title: str
 ) -> dict[str, tuple[str, str]]:
     columns = numbers.curve_columns(points, data_range)
+    quantities = {
+        "kind": curve.kind,
+        "latent_dim": curve.latent_dim,
+        "noise_variance": curve.noise_variance,
+        "n_features": curve.spectrum.n_features,
+        "total_variance": curve.spectrum.total_variance,
+        "critical_betas": curve.critical_betas,
+        "eigenvalues": curve.spectrum.leading_eigenvalues(curve.latent_dim),
+        "squared_error_floor": curve.floor,
+        "data_range": data_range,
+    }
     document = {
         "title": title,
-        "curve": {
-            "kind": curve.kind,
-            "latent_dim": curve.latent_dim,
-            "noise_variance": curve.noise_variance,
-            "n_features": curve.spectrum.n_features,
-            "total_variance": curve.spectrum.total_variance,
-            "critical_betas": curve.critical_betas,
-            "eigenvalues": curve.spectrum.leading_eigenvalues(curve.latent_dim),
-            "squared_error_floor": curve.floor,
-            "data_range": data_range,
-        },
+        "curve": quantities,
         "points": columns,
-        "units": {name: numbers.UNITS[name] for name in
-                  (*columns, "eigenvalues", "noise_variance")},
+        "units": {name: unit for name, unit in numbers.UNITS.items()
+                  if name in columns or name in quantities},
         "versions": _versions(),
     }  # fmt: skip
     return {

@@ -40,7 +40,8 @@ def _picture(name: str, title: str, caption: str, key: Sequence[Key]) -> str:
         f'<figure aria-labelledby="title-{name}">\n<figcaption>'
         f'<h3 id="title-{name}">{text(title)}</h3>'
         f'<p>{text(caption)}</p><ul class="key">{items}</ul></figcaption>\n'
-        f'<div class="picture" id="picture-{name}"></div>\n</figure>'
+        f'<div class="picture" id="picture-{name}" role="img" aria-labelledby="title-{name}"></div>'
+        "\n</figure>"
     )
 
 

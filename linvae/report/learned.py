@@ -148,10 +148,17 @@ def load_learned(path: str | Path) -> Learned:
         str(_part(document, place, "experiment")),
         _number(_part(document, place, "config", "likelihood", "noise_variance"), place,
                 "config.likelihood.noise_variance", positive=True),
-        int(_number(_part(document, place, "config", "model", "latent_dim"), place,
-                    "config.model.latent_dim", positive=True)),
+        _latent_dim(_part(document, place, "config", "model", "latent_dim"), place),
         points,
     )  # fmt: skip
+
+
+def _latent_dim(value: Any, place: str) -> int:
+    number = _number(value, place, "config.model.latent_dim", positive=True)
+    if number != int(number):
+        refuse("--learned", f"{place}, config.model.latent_dim: {value!r}", "a whole number",
+               "check the file")  # fmt: skip
+    return int(number)
 
 
 def _points(rows: Any, label: str, place: str) -> LearnedPoints:

@@ -44,6 +44,10 @@ UNITS = {
     "psnr": "dB",
     "eigenvalues": "squared data units",
     "noise_variance": "squared data units",
+    "total_variance": "squared data units",
+    "squared_error_floor": "squared data units",
+    "critical_betas": "dimensionless",
+    "data_range": "data units",
 }
 
 

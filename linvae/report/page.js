@@ -110,6 +110,14 @@
     return { sources, curve: model("figure-curve"), water: model("figure-water") };
   }
 
+  // Bokeh lets the keyboard stop at every picture, where there is nothing to do.
+  function skipPictures(root) {
+    root.querySelectorAll("*").forEach((element) => {
+      if (element.tabIndex >= 0) element.tabIndex = -1;
+      if (element.shadowRoot) skipPictures(element.shadowRoot);
+    });
+  }
+
   const bars = (from, to) => {
     const data = { left: [], right: [], bottom: [], top: [] };
     from.forEach((low, i) => {
@@ -256,8 +264,17 @@
     document.documentElement.dataset.drawn = String(current);
   }
 
+  // What became of a typed number that could not be taken as it is; nothing when it could.
+  function tell(words, invalid = false) {
+    const told = byId("beta-told");
+    told.hidden = !words;
+    told.textContent = words;
+    typed.setAttribute("aria-invalid", String(invalid));
+  }
+
   function moveTo(beta) {
     current = inRange(beta);
+    tell("");
     if (waiting) return;
     waiting = true;
     window.requestAnimationFrame(update);
@@ -272,13 +289,14 @@
 
   typed.addEventListener("change", () => {
     const beta = Number(typed.value.replace(",", "."));
-    const good = Number.isFinite(beta) && beta > 0;
-    typed.setAttribute("aria-invalid", String(!good));
-    if (good) jump(beta);
-    if (good) typed.value = String(Number(current.toPrecision(6)));
-  });
-  typed.addEventListener("keydown", (event) => {
-    if (event.key === "Enter") typed.dispatchEvent(new Event("change"));
+    if (!Number.isFinite(beta) || beta <= 0) {
+      tell("β must be a number above 0.", true);
+      return;
+    }
+    jump(beta);
+    typed.value = String(Number(current.toPrecision(6)));
+    const end = current === beta ? "" : beta < current ? "smallest" : "largest";
+    tell(end && `This page goes no further: ${written(current, 4)} is its ${end} β.`);
   });
 
   byId("next-up").addEventListener("click", () => {
@@ -295,6 +313,7 @@
   Promise.all(Object.values(page.pictures).map((item) => window.Bokeh.embed.embed_item(item)))
     .then(() => {
       drawn = findModels();
+      document.querySelectorAll(".picture").forEach(skipPictures);
       update();
       document.documentElement.dataset.ready = "yes";
     })

@@ -104,11 +104,12 @@ def controls(content: Content) -> str:
 <div class="fine"><button type="button" id="next-down" class="no-print"
  aria-label="next critical β below" title="next critical β below">◂ mode</button>
 <input type="text" inputmode="decimal" id="beta-number" aria-label="β as a number"
- autocomplete="off" value="{start:.6g}">
+ aria-describedby="beta-help beta-told" autocomplete="off" value="{start:.6g}">
 <button type="button" id="next-up" class="no-print"
  aria-label="next critical β above" title="next critical β above">mode ▸</button></div>
 <div class="ends" id="beta-help"><span>{number(low)}</span><span>logarithmic scale</span>
 <span>{number(high)}</span></div>
+<p id="beta-told" class="told" role="alert" hidden></p>
 </div>
 <dl class="numbers">
 {cards}

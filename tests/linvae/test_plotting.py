@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 
 from linvae import Frontier, Spectrum
-from linvae.errors import DataFileError, InputError
+from linvae.errors import DataFileError, InputError, InputTypeError
 from linvae.plotting import (
     new_figure,
     plot_active_modes,
     plot_checks,
     plot_frontier,
+    plot_gains,
     plot_water_filling,
     save_figure,
+    style,
 )
 from tests.linvae import plotting_tools
 from tests.linvae.plotting_tools import labelled
@@ -119,12 +121,55 @@ def test_shannon_is_named() -> None:
 
 @pytest.mark.parametrize(
     "points",
-    [([1.0], [1.0, 2.0]), ([1.0],), ([1.0], [2.0], [3.0])],
-    ids=["lengths", "one", "three"],
+    [([1.0], [1.0, 2.0]), ([1.0],), ([1.0], [2.0], [3.0]), 3, max],
+    ids=["lengths", "one", "three", "a number", "a function"],
 )
 def test_points_that_are_no_pairs(curve: Frontier, points: Any) -> None:
     with pytest.raises(InputError, match=r"points: got .*; expected \(rate, distortion\)"):
         plot_frontier(curve, points=points)
+
+
+@pytest.mark.parametrize("projection", [None, "3d", "polar"])
+def test_what_are_no_flat_axes_is_refused(curve: Frontier, projection: str | None) -> None:
+    """A figure or an array of axes is what people pass by mistake."""
+    figure = new_figure()[0]
+    two = figure.subplots(1, 2)
+    wrong = (
+        [figure, two, "x"] if projection is None else [figure.add_subplot(projection=projection)]
+    )
+    for ax in wrong:
+        for draw in (plot_frontier, plot_active_modes, plot_gains):
+            with pytest.raises(InputTypeError, match=r"^ax: got .*; expected .*; .+"):
+                draw(curve, ax)
+        with pytest.raises(InputTypeError, match=r"^ax: got"):
+            plot_checks([], ax)
+
+
+def test_axes_with_logarithms_of_their_own(curve: Frontier) -> None:
+    """What the picture needs is set, whatever was set before."""
+    for draw, scales in (
+        (plot_frontier, ("log", "log")),
+        (lambda c, ax: plot_water_filling(c, 2.0, ax), ("linear", "log")),
+        (plot_active_modes, ("log", "linear")),
+    ):
+        figure, ax = new_figure()
+        ax.set(xscale="log", yscale="log")
+        draw(curve, ax)
+        figure.draw_without_rendering()
+        assert (ax.get_xscale(), ax.get_yscale()) == scales
+
+
+@pytest.mark.parametrize("checks", [None, 3, "x", [1], ["a"], lambda: 0])
+def test_what_are_no_checks_is_refused(checks: Any) -> None:
+    with pytest.raises(InputTypeError, match=r"^checks: got .*; expected .*; .+"):
+        plot_checks(checks)
+
+
+def test_names_that_are_no_texts(curve: Frontier) -> None:
+    with pytest.raises(InputError, match=r"^part: got"):
+        plot_gains(curve, part=["decoder"])  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"^style: got"), style(["print"]):  # type: ignore[arg-type]
+        pass
 
 
 def test_bad_betas(curve: Frontier) -> None:

@@ -118,6 +118,17 @@ def test_gap_takes_a_logarithm_only_where_sizes_differ(frontier: Frontier) -> No
     assert ax.yaxis.get_transform().linthresh == 0.01
 
 
+def test_gap_keeps_learned_points_apart_beside_a_collapsed_model(frontier: Frontier) -> None:
+    """The many points of the collapsed curve do not decide what is usual."""
+    best = frontier.at_beta(BETAS)
+    for extra, scale in (([0.002, 0.004, 0.001], "symlog"), ([1.0, 2.0, 3.0], "linear"),
+                         ([0.0, 0.0, 0.0], "linear"), ([1e-15, 0.0, 2e-15], "linear")):  # fmt: skip
+        ax = plot_gap(frontier, BETAS, best.rate, best.distortion + np.array(extra), collapsed=True)
+        assert ax.get_yscale() == scale, extra
+        if scale == "symlog":
+            assert ax.yaxis.get_transform().linthresh == 0.001
+
+
 @pytest.mark.parametrize("draw", [plot_learned_points, plot_gap])
 @pytest.mark.parametrize(
     ("given", "match"),

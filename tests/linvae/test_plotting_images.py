@@ -151,6 +151,13 @@ def test_given_axes_are_used() -> None:
     assert plot_traversal(FRONTIER, 1.0, right, image_shape=SHAPE) is right
 
 
+def test_colours_of_a_span_beyond_float64() -> None:
+    images = np.array([[1e308, -1e308, 0.0] * 4])
+    ax = plot_reconstructions(lambda x, b: x, images, [1.0], image_shape=(2, 2, 3))
+    shown = np.asarray(ax.images[0].get_array())[0, 0]
+    np.testing.assert_array_equal(shown, [1.0, 0.0, 0.5])
+
+
 BAD: dict[str, tuple[Any, str]] = {
     "not square": (lambda: plot_reconstructions(FRONTIER, X, BETAS), "image_shape"),
     "another size": (

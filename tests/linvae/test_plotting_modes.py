@@ -172,9 +172,36 @@ def test_chosen_latents_keep_colour_and_name(frontier: Frontier) -> None:
     again = plot_gains(frontier, plot_gains(frontier, modes=[0]), modes=[2])
     assert legend(again) == ["latent 1", "latent 3", "joint optimum"], "one model, one line style"
     assert {line.get_linestyle() for line in again.lines} == {"-"}
-    many = curve(np.arange(9.0, 0.0, -1.0), k=9)
+
+
+def test_no_two_latents_look_alike() -> None:
+    """Colours repeat after seven latents; the marker or its fill then tells, in grey as well."""
+    many = curve(np.arange(32.0, 0.0, -1.0), k=32)
     assert len(plot_gains(many).lines) == 4
-    assert len(plot_gains(many, modes=range(9)).lines) == 9
+    ax = plot_gains(many, modes=range(32), betas=[1.0, 2.0])
+    for drawn in (ax.lines, ax.get_legend().get_lines()[:32]):
+        looks = [(line.get_color(), line.get_marker(), line.get_markerfacecolor())
+                 for line in drawn]  # fmt: skip
+        assert len(set(looks)) == 32
+        assert looks[0][:2] == looks[7][:2]
+        assert looks[0][2] != looks[0][0]
+        assert looks[7][2] == looks[7][0]
+
+
+def test_every_latent_has_a_marker_where_it_lives() -> None:
+    many = curve(np.geomspace(32.0, 2.0, 16), k=16)
+    for line in plot_gains(many, modes=range(16)).lines:
+        first, step = line.get_markevery()
+        assert (np.asarray(line.get_ydata())[first::step] > 0).sum() >= 2
+
+
+def test_few_latents_of_many_are_drawn_as_they_would_be_alone() -> None:
+    values = np.geomspace(100.0, 1e-4, 40)
+    for part in ("decoder", "encoder", "posterior", "product"):
+        whole = latents(plot_gains(curve(values, k=40), part=part))
+        alone = latents(plot_gains(curve(values, k=4), part=part))
+        for name, (beta, gain) in alone.items():
+            np.testing.assert_array_equal(whole[name], [beta, gain])
 
 
 @pytest.mark.parametrize("draw", [plot_gates, plot_gains])

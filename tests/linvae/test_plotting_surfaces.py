@@ -121,6 +121,19 @@ def test_counts_have_a_colour_each() -> None:
     assert ticks == ["0", "1", "2", "3", "4"]
 
 
+def test_hundreds_of_modes() -> None:
+    """More counts than colours, and a rate that a single latent of z₂ cannot hold."""
+    frontier = layers(300, 1, np.geomspace(1e4, 1e-3, 300))
+    ax = plot_beta_map(frontier, quantity="active")
+    assert {0, 300} <= set(np.unique(mesh(ax)[1]))
+    ticks = ax.figure.axes[1].get_yticks()
+    assert 3 <= len(ticks) <= 12
+    np.testing.assert_array_equal(ticks, np.round(ticks))
+    ax = plot_rate_surface(frontier)
+    assert ax.get_xlim() == (0.0, 100.0)
+    assert_close(cell(ax, 100.0, 0.0), float(frontier.at_rates(100.0, 0.0).distortion), "exact")
+
+
 def test_the_default_weights_reach_past_all_critical_ones() -> None:
     frontier = layers(3, 2)
     ax = plot_beta_map(frontier)
@@ -138,6 +151,10 @@ def test_bad_requests() -> None:
             draw(curve(), ax)  # type: ignore[operator]
     with pytest.raises(InputError, match="quantity"):
         plot_beta_map(frontier, ax, quantity="rate")
+    with pytest.raises(InputError, match="quantity"):
+        plot_beta_map(frontier, ax, quantity=["active"])  # type: ignore[arg-type]
+    with pytest.raises(InputTypeError, match=r"^ax: got"):
+        plot_beta_map(frontier, new_figure()[0].add_subplot(projection="3d"))
     with pytest.raises(InputError, match=r"beta2.*at least two"):
         plot_beta_map(frontier, ax, beta2=1.0)
     with pytest.raises(InputError, match=r"beta1.*> 0"):

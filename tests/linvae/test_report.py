@@ -131,7 +131,9 @@ def test_the_json_says_the_same_with_units(page: Page, report, spectrum: lv.Spec
     points = lv.Frontier(spectrum, **SIZES).at_beta(report.betas)
     for name in ("beta", "rate", "distortion", "squared_error", "active"):
         np.testing.assert_array_equal(document["points"][name], getattr(points, name))
-    assert set(document["units"]) >= set(document["points"])
+    pure = {"kind", "latent_dim", "n_features"}
+    present = {name for name, value in document["curve"].items() if value is not None}
+    assert set(document["units"]) >= set(document["points"]) | (present - pure)
     np.testing.assert_array_equal(document["curve"]["eigenvalues"], spectrum.eigenvalues[:16])
     assert document["curve"]["noise_variance"] == 4.0
 

@@ -213,12 +213,30 @@ def test_a_typed_beta(reader: Reader, digits, report) -> None:
         reader.settle()
         assert reader.numbers()["beta"] == want
         assert_numbers(reader.numbers(), digits.curve, DIGITS_RANGE)
+        assert reader.page.get_attribute("#beta-number", "aria-invalid") == "false"
+        assert reader.page.is_visible("#beta-told") == (text == "1e9"), "what was cut off is said"
+    for text in ("2.718281828459045", repr(float(digits.curve.critical_betas[3]))):
+        reader.page.fill("#beta-number", text)
+        for key in ("Enter", "Tab"):
+            reader.page.keyboard.press(key)
+            reader.settle()
+            assert reader.numbers()["beta"] == float(text), "six digits are shown, all are used"
+    reader.page.fill("#beta-number", "1e9")
+    reader.page.press("#beta-number", "Enter")
+    told = reader.page.locator("#beta-told")
+    largest = f"{report.beta_range[1]:g}"
+    assert told.inner_text() == f"This page goes no further: {largest} is its largest β."
     for text in ("zero", "-1", "0", ""):
         reader.page.fill("#beta-number", text)
         reader.page.press("#beta-number", "Enter")
         reader.settle()
         assert reader.numbers()["beta"] == report.beta_range[1], "what is no β moves nothing"
         assert reader.page.get_attribute("#beta-number", "aria-invalid") == "true"
+        assert told.inner_text() == "β must be a number above 0."
+    assert told.get_attribute("role") == "alert"
+    reader.set_step(500)
+    assert told.is_hidden(), "a move of the slider ends the matter"
+    assert reader.page.get_attribute("#beta-number", "aria-invalid") == "false"
 
 
 def test_the_table_of_modes(reader: Reader, digits) -> None:
@@ -297,6 +315,12 @@ def test_every_control_has_a_name_and_changes_are_spoken(reader: Reader) -> None
         order.append(reader.page.evaluate("document.activeElement.id"))
         reader.page.keyboard.press("Tab")
     assert order == ["beta", "next-down", "beta-number", "next-up"]
+    assert reader.page.evaluate("document.activeElement.tagName") == "SUMMARY", (
+        "the keyboard does not stop at pictures, where it can do nothing"
+    )
+    for name in ("Distortion against rate", "Water over the spectrum", "Gain of every mode",
+                 "Gates against β"):  # fmt: skip
+        assert reader.page.get_by_role("img", name=name, exact=True).count() == 1
 
 
 def test_the_pictures_show_the_theory(reader: Reader, digits) -> None:
@@ -408,6 +432,16 @@ def test_a_phone_shows_everything_without_scrolling_sideways(browser: Any, place
     context = browser.new_context(viewport=PHONE, has_touch=True, is_mobile=True)
     found = Reader(context.new_page()).open(place)
     assert found.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    found.page.set_viewport_size({**PHONE, "width": 320})  # the narrowest that is sold
+    found.page.fill("#beta-number", "1e9")
+    found.page.press("#beta-number", "Enter")
+    assert found.page.is_visible("#beta-told")
+    assert found.page.evaluate("document.documentElement.scrollWidth") <= 320
+    line = found.page.locator("#beta-number").bounding_box()["height"]
+    for button in ("#next-down", "#next-up"):
+        height = found.page.locator(button).bounding_box()["height"]
+        assert height < 1.5 * line, "its words stay on one line"
+    found.page.set_viewport_size(PHONE)
     for name in ("curve", "water", "gains", "gates"):
         box = found.page.locator(f"#picture-{name}").bounding_box()
         assert box["x"] >= 0

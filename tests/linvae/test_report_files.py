@@ -141,6 +141,7 @@ BAD = {
     "negative error": changed("multi_rate", 0, "rate_se", -1.0),
     "variance zero": changed("config", "likelihood", "noise_variance", 0.0),
     "no experiment": changed("experiment", ...),
+    "half a latent": changed("config", "model", "latent_dim", 2.5),
 }
 
 
