@@ -63,7 +63,7 @@ def adapt(thing: Any, *, kind: Kind | None = None, beta: float | None = None) ->
         library = "torch" if torch else "plain"
         return models.adapt_model(model, library=library, torch=torch, beta=beta)
     if kind in (None, "trainer") and estimators.is_estimator_of_vae(thing):
-        return estimators.adapt_estimator_of_vae(thing, read_model_of)
+        return estimators.adapt_estimator_of_vae(thing, _read_model_of)
     # What a class can do is known of its instances.
     return None if isinstance(thing, type) else _of_callable(thing, kind, beta)
 
@@ -114,7 +114,7 @@ def _as_trainer(function: Any, torch: bool) -> Adapted:
     from deep.adapters.conventions import conventions, trying_to_train
 
     convert = conventions(torch, double=False)
-    fit, notes = callables.trainer_in_order(function, convert, read_model_of, libraries.seed_all)
+    fit, notes = callables.trainer_in_order(function, convert, _read_model_of, libraries.seed_all)
     fit = trying_to_train(fit, convert)
     return Adapted("torch" if torch else "plain", "trainer", fit=fit,
                    state=lightning_modules.kept_without_files, notes=notes)  # fmt: skip
@@ -171,7 +171,7 @@ def _as_loss(thing: Any, function: Any, torch: bool, beta: float | None) -> Adap
                    state=lambda: libraries.kept(modules), notes=notes)  # fmt: skip
 
 
-def read_model_of(trained: Any) -> Any:
+def _read_model_of(trained: Any) -> Any:
     """The model in what a trainer returned: itself, or the first part of a tuple.
 
     Raises

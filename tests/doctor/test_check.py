@@ -211,9 +211,10 @@ def test_a_metric_is_examined_for_good(run, mine):
 
 
 def test_options_of_every_kind_are_those_of_the_library():
-    from linvae.doctor import _loss_scales, metrics
+    from linvae.doctor import metrics
+    from linvae.doctor.loss import _scales
 
-    assert set(check._LIKELIHOODS) == set(_loss_scales.LIKELIHOODS)
+    assert set(check._LIKELIHOODS) == set(_scales.LIKELIHOODS)
     assert set(check._METRICS) == set(getattr(metrics, "METRICS", check._METRICS))
 
 

@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from linvae.doctor._loss_texts import TEXTS
 from linvae.doctor.loss import examine_loss
+from linvae.doctor.loss._texts import TEXTS
 
 from .clinic.losses import FAULTY, RIGHT
 

@@ -9,9 +9,8 @@ import warnings
 import numpy as np
 import pytest
 
-from linvae.doctor import _metric_match
-from linvae.doctor._metric_texts import INFORMATION
-from linvae.doctor.metrics import METRICS, examine_metric
+from linvae.doctor.metrics import METRICS, _match, examine_metric
+from linvae.doctor.metrics._texts import INFORMATION
 from linvae.errors import InputError, InputTypeError
 
 from .clinic import metrics as clinic
@@ -281,13 +280,13 @@ def test_a_multiple_is_named_only_where_it_is_one(seed, factor):
 
 
 def test_explanations_that_agree_are_all_in_the_cause():
-    case = _metric_match.Case("mi", "asked?", ("a", "b"), np.ones(2), np.full(2, 3.0), np.ones(2))
+    case = _match.Case("mi", "asked?", ("a", "b"), np.ones(2), np.full(2, 3.0), np.ones(2))
     guesses = [
-        _metric_match.Guess("", np.ones(2)),
-        _metric_match.Guess("mi-sign", np.full(2, 3.0)),
-        _metric_match.Guess("mi-in-bits", np.full(2, 3.01)),
-        _metric_match.Guess("mi-is-rate", np.full(2, 3.9)),
+        _match.Guess("", np.ones(2)),
+        _match.Guess("mi-sign", np.full(2, 3.0)),
+        _match.Guess("mi-in-bits", np.full(2, 3.01)),
+        _match.Guess("mi-is-rate", np.full(2, 3.9)),
     ]
-    _, found = _metric_match.diagnose(case, guesses, INFORMATION)
+    _, found = _match.diagnose(case, guesses, INFORMATION)
     assert found.code == "mi-sign"
     assert found.cause.split("; or ") == [INFORMATION["mi-sign"][1], INFORMATION["mi-in-bits"][1]]

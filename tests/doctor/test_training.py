@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import linvae as lv
-from linvae.doctor import _training_hypotheses as hypotheses
-from linvae.doctor._training_words import WORDS
+from linvae.doctor.training import _hypotheses as hypotheses
 from linvae.doctor.training import examine_model, examine_trainer
+from linvae.doctor.training._words import WORDS
 from linvae.errors import InputError
 
 from .clinic.trainers import FAULTY, RIGHT

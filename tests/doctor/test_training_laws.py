@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from linvae import LinearVAE, Spectrum, response
-from linvae.doctor._training_laws import block_drops, gradient, read_laws, stand
-from linvae.doctor._training_sources import exact_samples, plan_sources
+from linvae.doctor.training._laws import block_drops, gradient, read_laws, stand
+from linvae.doctor.training._sources import exact_samples, plan_sources
 from linvae.response import decoder_given_encoder, encoder_given_decoder
 from linvae.testing.strategies import generators, orthogonal_matrix
 
