@@ -65,16 +65,18 @@ def _fit_value(parameters: FloatArray, gates: int, power: float) -> tuple[float,
     if log_c.max() > 300:  # a step of the line search that went too far
         return 1e300, np.zeros_like(parameters)
     excess = posterior_excess(log_c, _LOG_BETA)
-    mean = float(np.mean(excess**power))
+    most = float(excess.max())  # high powers of small numbers would vanish
+    if most == 0.0:
+        return 0.0, np.zeros_like(parameters)
+    mean = float(np.mean((excess / most) ** power))
     # d excess / d log c = β/2 (r - 1);  d log sigmoid / dx = sigmoid(-x)
     slope = 0.5 * np.exp(_LOG_BETA) * np.expm1(log_c - np.minimum(_LOG_BETA, 0.0))
-    weight = slope * excess ** (power - 1) / _LOG_BETA.size  # excess >= 0, power >= 1
+    weight = slope * (excess / most) ** (power - 1) / _LOG_BETA.size  # excess >= 0, power >= 1
     closing = np.exp(-np.logaddexp(0.0, argument)) * weight
     gradient = np.concatenate(
         [[weight.sum()], (closing * _LOG_BETA).sum(axis=1), closing.sum(axis=1)]
     )
-    value = mean ** (1 / power)
-    return value, value / mean * gradient
+    return most * mean ** (1 / power), mean ** (1 / power - 1) * gradient
 
 
 def _descend(start: FloatArray, gates: int, powers: tuple[float, ...]) -> FloatArray:
@@ -100,7 +102,7 @@ def best_posterior_fit(gates: int, *, minimax: bool = False, starts: int = 24) -
     The mean excess is minimised, or, with `minimax`, the largest one (by way of high power means).
     """
     rng = np.random.default_rng(0)
-    powers = (1.0, 4.0, 16.0, 64.0) if minimax else (1.0,)
+    powers = (1.0, 4.0, 16.0, 64.0, 256.0, 1024.0, 4096.0) if minimax else (1.0,)
     fits = []
     for _ in range(starts):
         start = rng.normal(0.0, 2.0, 1 + 2 * gates)

@@ -93,7 +93,7 @@ def _encoder_of_fixed_decoder(setting: Setting, claim: Claim) -> Check:
 def _sigmoid_impossible(setting: Setting, claim: Claim) -> Check:
     if not setting.critical_betas.size:
         return not_applicable(claim, "no mode can be active")
-    one, two = (best_posterior_fit(gates, minimax=True, starts=8) for gates in (1, 2))
+    one, two = (best_posterior_fit(gates, minimax=True, starts=2) for gates in (1, 2))
     top = float(setting.critical_betas[0])
     bound = least_excess_of_any_product()
     return demonstrated(
