@@ -1,7 +1,8 @@
 """How many faults the doctor names, and whom it accuses: the clinic of the tests over many seeds.
 
     python -m benchmarks.clinic                        # 20 seeds; writes results/clinic.json
-    python -m benchmarks.clinic --kind loss --seeds 3  # prints only, without --output
+    python -m benchmarks.clinic --kind loss            # replaces the rows of losses
+    python -m benchmarks.clinic --seeds 3 --dry        # prints only
 
 A fault counts as named when its code comes first among the findings of a trainer, and among the
 findings of a loss or metric. A right implementation is accused when there is any finding at all.
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -152,6 +154,20 @@ def _missed(outcome: Outcome) -> dict[str, Any]:
             "failure": outcome.failure}  # fmt: skip
 
 
+def _write(path: Path, rows: list[dict[str, Any]], missed: list[Any], processes: int) -> None:
+    """Write what was measured; kinds that were not examined keep what an earlier run found."""
+    old = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    here = {**conditions(), "processes": processes}
+    new = {row["kind"]: {**row, "conditions": here} for row in rows}
+    kept = {row["kind"]: row for row in old.get("kinds", ()) if row["kind"] not in new}
+    every = {**kept, **new}
+    missed = [entry for entry in old.get("missed", ()) if entry["kind"] in kept] + missed
+    write_json(path, {
+        "command": "python -m benchmarks.clinic",
+        "kinds": [every[kind] for kind in KINDS if kind in every], "missed": missed,
+    })  # fmt: skip
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Examine the clinic, print a table, write the record; 1 when an aim is missed."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -159,7 +175,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--torch-seeds", type=int, default=3)
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--output", type=Path, help="default: results/clinic.json, for a full run")
+    parser.add_argument("--output", type=Path, default=RESULTS / "clinic.json")
+    parser.add_argument("--dry", action="store_true", help="write nothing")
     options = parser.parse_args(argv)
     every = list(cases(options.kind, options.seeds, options.torch_seeds))
     outcomes = _run(every, options.processes)
@@ -171,15 +188,8 @@ def main(argv: Sequence[str] | None = None) -> int:
               f"{row['median_seconds']:.2f} s, at most {row['longest_seconds']:.1f} s")  # fmt: skip
     for entry in missed:
         print("missed", entry)
-    target = options.output
-    if target is None and set(options.kind) == set(KINDS):
-        target = RESULTS / "clinic.json"
-    if target is not None:
-        write_json(target, {
-            "command": "python -m benchmarks.clinic",
-            "conditions": {**conditions(), "processes": options.processes},
-            "kinds": rows, "missed": missed,
-        })  # fmt: skip
+    if not options.dry:
+        _write(options.output, rows, missed, options.processes)
     named = sum(row["faults_named"] for row in rows)
     accused = sum(row["right_accused"] for row in rows)
     return int(accused > 0 or named < 0.95 * sum(row["faulty_examined"] for row in rows))

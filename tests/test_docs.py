@@ -113,3 +113,19 @@ def test_every_module_of_the_contributors_table_exists() -> None:
 def test_docstring_examples(name: str) -> None:
     failures, _ = doctest.testmod(importlib.import_module(name))
     assert failures == 0
+
+
+def test_numbers_of_the_clinic_are_those_of_the_results() -> None:
+    record = json.loads((ROOT / "results" / "clinic.json").read_text(encoding="utf-8"))
+    rows = [
+        [
+            row["kind"],
+            f"{row['faults_named']} of {row['faulty_examined']}",
+            f"{row['right_accused']} of {row['right_examined']}",
+            str(row["seeds"]),
+            f"{row['median_seconds']:.2f} s",
+            f"{row['longest_seconds']:.1f} s",
+        ]
+        for row in record["kinds"]
+    ]
+    assert table("| examined | faults named |") == rows

@@ -172,3 +172,17 @@ def test_bad_options_are_refused(options):
         examine_loss(_right, **options)
     with pytest.raises(InputError):
         examine_loss("not a function")
+
+
+def test_draws_that_happen_to_rise_are_not_a_loss_that_changes():
+    rng = np.random.default_rng(0)
+    rising = np.linspace(-1.0, 1.0, 6).tolist()
+
+    def loss(x, x_hat, mean, log_var):
+        drawn = rising.pop(0) if rising else rng.standard_normal()
+        kl = -0.5 * (1 + log_var - mean**2 - np.exp(log_var)).sum(axis=1)
+        return ((x - x_hat) ** 2).reshape(len(x), -1).sum(axis=1).mean() + kl.mean() + 0.01 * drawn
+
+    found = examine_loss(loss)
+    assert found.healthy
+    assert not found.facts["repeatable"]

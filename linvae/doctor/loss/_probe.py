@@ -16,6 +16,8 @@ from linvae._validation import FloatArray
 from linvae.doctor.sandbox import as_numbers, call
 from linvae.errors import SubjectError
 
+from ._generators import generators_in, state_of, unseeded_alike
+
 __all__ = ["LAYOUTS", "Gradient", "Inputs", "Layout", "Probe", "draw", "is_total", "part"]
 
 # (function of their arrays, NumPy arrays) -> gradient for each array, or None.
@@ -24,6 +26,8 @@ Gradient = Callable[[Callable[..., Any], list[FloatArray]], Sequence[Any] | None
 # Their numbers may have passed through float32 on the way, whatever comes out.
 _UNIT = float(np.finfo(np.float32).eps)
 _HALF_UNITS = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
+# Numbers that show whether they were rounded to half precision before.
+_TELLING = 3
 
 _TOTALS = ("loss", "total", "total_loss", "objective", "nelbo", "neg_elbo", "negative_elbo")
 _GAINS = ("elbo", "lower_bound")
@@ -160,8 +164,10 @@ class Probe:
         self.weights: dict[str, float] = {}
         self.assumed = ""
         self.frozen = False
+        self._rewind: list[Callable[[], None]] | None = None
         self.unit = _UNIT
         self.per_sample = False
+        self._halves, self._seen = list(_HALF_UNITS), 0
 
     def values(self, inputs: Inputs) -> dict[str, float]:
         """Total and named parts, each one number.
@@ -198,11 +204,15 @@ class Probe:
 
     def _called(self, *given: Any) -> Any:
         self.calls += 1
-        loss = self._loss
-        if self.frozen:
-            self._reseed(0)
-            loss = _copy_of(loss)
-        return call(loss, *given)
+        if not self.frozen:
+            return call(self._loss, *given)
+        self._reseed(0)
+        if self._rewind is None:
+            self._rewind = [state_of(generator) for generator in generators_in(self._loss)]
+        for put_back in self._rewind:
+            put_back()
+        with unseeded_alike(0):
+            return call(_copy_of(self._loss), *given)
 
     def total(self, inputs: Inputs) -> float:
         """The number that is minimised."""
@@ -255,6 +265,15 @@ class Probe:
         self.weights, self.assumed = dict(weights), " + ".join(terms)
         return self.weights
 
+    def _coarsest(self, array: FloatArray) -> None:
+        """Numbers that are of half precision, one and all, have passed through it on the way."""
+        if not array.any():
+            return
+        self._halves = [dtype for dtype in self._halves if _fits_half(array, dtype)]
+        self._seen += 1
+        if self._seen >= _TELLING:
+            self.unit = max([self.unit, *(_HALF_UNITS[dtype] for dtype in self._halves)])
+
     def _part(self, name: str, value: Any, batch: int) -> dict[str, float]:
         """A part of a mapping; what is no number (samples, names) is no part."""
         try:
@@ -269,6 +288,8 @@ class Probe:
             value = value.float()
         self.unit = max(self.unit, _HALF_UNITS.get(dtype, 0.0))
         array = as_numbers(name, value)
+        if not reduce:
+            self._coarsest(array)
         if array.size == 1:
             return float(array.reshape(()))
         if array.shape in {(batch,), (batch, 1)}:
@@ -278,6 +299,17 @@ class Probe:
             f"{name} came back with shape {array.shape} for a batch of {batch}; expected one "
             "number, or one per sample: sum over features and latents inside the loss"
         )
+
+
+def _fits_half(array: FloatArray, dtype: str) -> bool:
+    """Whether all numbers are of half precision, whatever type they came in."""
+    if dtype == "float16":
+        with np.errstate(all="ignore"):
+            return bool((array.astype(np.float16) == array).all())
+    with np.errstate(all="ignore"):
+        single = array.astype(np.float32)
+    # bfloat16 is the upper half of float32.
+    return bool((single == array).all()) and not (single.view(np.uint32) & 0xFFFF).any()
 
 
 def _refuse_what_is_no_loss(name: str, value: Any, dtype: str) -> None:

@@ -33,6 +33,12 @@ _NO_WEIGHT = {"uneven", "kl-target", "kl-clipped-above"}
 # Sizes that are often written into a loss: pixels of known images, sides, batch and data sizes.
 _WRITTEN = (784, 1024, 3072, 4096, 12288, 16384, 49152, 28, 32, 64, 100, 128, 256, 512, 1000,
             10000, 50000, 60000)  # fmt: skip
+# Nats per latent that a right KL may have too many: its -1, or the 2π of one of its densities.
+_RESTS = tuple(
+    half + two_pi
+    for two_pi in (0.0, np.log(2 * np.pi) / 2, -np.log(2 * np.pi) / 2)
+    for half in (0.0, 0.5)
+)
 
 
 @dataclass(frozen=True)
@@ -222,15 +228,18 @@ def _stated_variance(found: Measured, asked: Asked, a: Scaling, b: Scaling) -> f
         return None
     if not found.constants or a.factor <= 0:
         return None
-    variance = 1 / (2 * a.factor)
-    for density in (np.log(2 * np.pi * variance) / 2, np.log(variance) / 2):
-        # The -1 of the KL is often left out.
-        if any(_constant_is(found, a, b, density, rest) for rest in (0.0, 0.5)):
-            return float(variance)
+    # A factor in front of the whole loss, such as 1 / log 2 for bits: β is then as declared.
+    for factor in (1.0, abs(b.factor) / asked.beta):
+        variance = factor / (2 * a.factor)
+        for density in (np.log(2 * np.pi * variance) / 2, np.log(variance) / 2):
+            if any(_constant_is(found, (a, b), factor * density, rest) for rest in _RESTS):
+                return float(variance)
     return None
 
 
-def _constant_is(found: Measured, a: Scaling, b: Scaling, density: float, rest: float) -> bool:
+def _constant_is(
+    found: Measured, terms: tuple[Scaling, Scaling], density: float, rest: float
+) -> bool:
     """Whether the constant is that density per feature and `rest` of the KL's weight per latent."""
     if abs(density) < 1e-6:
         return False  # no constant at all is none that states anything
@@ -238,10 +247,10 @@ def _constant_is(found: Measured, a: Scaling, b: Scaling, density: float, rest: 
     for (batch, n, k), value in found.constants.items():
         sizes = {"batch": batch, "features": n, "latents": k}
         scales = []
-        for term in (a, b):
+        for term in terms:
             known = float(np.prod([sizes[w] ** e for w, e in term.exponents.items()]))
             scales.append(batch * known)
-        expected = scales[0] * n * density + scales[1] * k * rest * b.factor
+        expected = scales[0] * n * density + scales[1] * k * rest * terms[1].factor
         if not abs(value - expected) <= close * abs(expected):
             return False
     return True

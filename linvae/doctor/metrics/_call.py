@@ -32,8 +32,9 @@ _NAMES: Mapping[str, str] = {
     "covariance": "cov covariance covmatrix sigmaz covz covariancematrix",
     "x": "x data xs batch images inputs",
     "factors": "factors factor v vs labels label y ys gt groundtruth groundtruthfactors "
-    "truefactors generativefactors targets factorvalues",
-    "codes": "codes code c representation representations reps embedding embeddings mus",
+    "truefactors generativefactors targets factorvalues ystrain ytrain factorstrain",
+    "codes": "codes code c representation representations reps embedding embeddings mus "
+    "mustrain codestrain",
     "real": "x real xreal reals realfeatures featuresreal a act1 features1 x1 p data reference",
     "fake": "y fake xfake fakes fakefeatures featuresfake b act2 features2 x2 q generated samples",
     "mean_1": "mu1 m1 mean1 mux mureal meanx muR mur",
