@@ -17,7 +17,7 @@ from linvae.errors import InputError
 
 from .clinic.trainers import FAULTY, RIGHT
 
-SEEDS = range(20)
+SEEDS = range(20)  # all of them with every case: python -m benchmarks.clinic
 
 
 def _first(examination):
@@ -63,18 +63,19 @@ _FULL = (
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RIGHT)
 def test_nothing_is_found_over_twenty_seeds(name):
+    """Each right one with five of twenty seeds."""
     subject, options = RIGHT[name]
-    for seed in SEEDS:
+    for seed in SEEDS[list(RIGHT).index(name) % 4 :: 4]:
         examination = examine_trainer(subject, seeds=(seed,), **options)
         assert examination.healthy, (seed, examination.findings)
 
 
 @pytest.mark.slow
 def test_ninety_five_in_a_hundred_faults_are_named_over_twenty_seeds():
-    """Each fault at four of twenty seeds, every seed for a fifth of the faults."""
+    """Each fault at two of twenty seeds, every seed for a tenth of the faults."""
     missed, total = [], 0
     for place, (name, (subject, options, code)) in enumerate(FAULTY.items()):
-        for seed in SEEDS[place % 5 :: 5]:
+        for seed in SEEDS[place % 10 :: 10]:
             quick = name not in _FULL
             got = _first(examine_trainer(subject, seeds=(seed,), quick=quick, **options))
             total += 1
