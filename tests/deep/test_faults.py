@@ -192,7 +192,8 @@ def test_forty_kills_at_random_moments(tmp_path):
         os.close(read)
         _whole(folder)
         furthest.append(len(list(folder.glob("checkpoints/step-*"))))
-    assert max(furthest) == 2, "some kills came after checkpoints"
+    # Two are kept; a kill may come when the third is written and the first not yet removed.
+    assert max(furthest) in (2, 3), "some kills came after checkpoints"
     result = tiny.run(folder, settings=settings)
     assert result.status == "finished"
     assert tiny.weights(folder) == tiny.weights(tmp_path / "reference")
