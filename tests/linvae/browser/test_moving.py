@@ -1,169 +1,24 @@
-"""The page in a real browser: what a reader moves, sees and downloads.
-
-Chromium is taken from ``LINVAE_CHROMIUM`` or the search path; without it the tests skip.
-"""
+"""The page in a real browser: what a reader moves, sees and downloads."""
 
 from __future__ import annotations
 
 import csv
 import json
-import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 import linvae as lv
-from linvae.claims.types import Check
-from linvae.report import build_report, load_learned
 from tests.linvae.report_tools import NASTY
 from tests.tolerances import tolerance
+
+from .tools import DIGITS_RANGE, PATIENCE, SIZES, Reader, assert_numbers
 
 pytest.importorskip("bokeh")
 playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.xdist_group("browser")
-
-CHROMIUM = os.environ.get("LINVAE_CHROMIUM") or shutil.which("chromium")
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-             "--disable-background-networking", "--disable-component-update",
-             "--disable-sync"]  # fmt: skip
-SIZES = {"latent_dim": 16, "noise_variance": 4.0}
-DIGITS_RANGE = 16.0
-DESKTOP = {"width": 1280, "height": 900}
-PHONE = {"width": 390, "height": 844}
-PATIENCE = 60_000  # milliseconds, on a busy machine
-RESULTS = Path(__file__).resolve().parents[2] / "results"
-CLAIM = Check("X", "One is one.", 0.0, "<=", 1.0, "holds", "")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    if CHROMIUM is None:
-        pytest.skip("no Chromium: install it (Debian: apt-get install chromium) or set "
-                    "LINVAE_CHROMIUM to its executable")  # fmt: skip
-    with playwright.sync_playwright() as driver:
-        running = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield running
-        running.close()
-
-
-@pytest.fixture(scope="module")
-def digits() -> SimpleNamespace:
-    from sklearn.datasets import load_digits
-
-    samples = np.asarray(load_digits().data)
-    spectrum = lv.Spectrum.from_samples(samples)
-    return SimpleNamespace(samples=samples, spectrum=spectrum, curve=lv.Frontier(spectrum, **SIZES))
-
-
-@pytest.fixture(scope="module")
-def report(digits: SimpleNamespace) -> Any:
-    return build_report(
-        digits.spectrum, **SIZES, samples=digits.samples, image_shape=(8, 8),
-        data_range=DIGITS_RANGE, checks=[CLAIM], title=NASTY,
-    )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def place(report: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("page") / "report.html"
-    report.write(path)
-    return path
-
-
-class Reader:
-    """A page with what went wrong on it, and what it asked for."""
-
-    def __init__(self, page: Any) -> None:
-        self.page = page
-        self.trouble: list[str] = []
-        self.requests: list[str] = []
-        page.set_default_timeout(PATIENCE)
-        page.on("console", self._console)
-        page.on("pageerror", lambda error: self.trouble.append(str(error)))
-        page.on("request", lambda request: self.requests.append(request.url))
-
-    def _console(self, message: Any) -> None:
-        if message.type not in ("info", "log", "debug"):
-            self.trouble.append(message.text)
-
-    def open(self, place: Path) -> Reader:
-        self.page.goto(place.as_uri())
-        self.page.wait_for_selector("html[data-ready=yes]", state="attached")
-        return self
-
-    def settle(self) -> None:
-        """Wait until what is shown belongs to where β stands."""
-        self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => "
-                           "requestAnimationFrame(done)))")  # fmt: skip
-
-    def set_step(self, step: int) -> None:
-        self.page.evaluate(
-            "step => { const s = document.getElementById('beta'); s.value = step;"
-            " s.dispatchEvent(new Event('input')); }", step)  # fmt: skip
-        self.settle()
-
-    def numbers(self) -> dict[str, float]:
-        found = self.page.eval_on_selector_all(
-            "[data-number]", "all => all.map(e => [e.dataset.number, e.dataset.value])"
-        )
-        return {name: float(value) for name, value in found}
-
-    def source(self, name: str) -> dict[str, list[float]]:
-        found: dict[str, list[float]] = self.page.evaluate(
-            "name => { for (const d of Bokeh.documents) { const m = d.get_model_by_name(name);"
-            " if (m) return Object.fromEntries(Object.entries(m.data)"
-            ".map(([k, v]) => [k, Array.from(v)])); } }", name)  # fmt: skip
-        return found
-
-    def step(self) -> int:
-        return int(self.page.input_value("#beta"))
-
-
-@pytest.fixture(scope="module")
-def opened(browser: Any, place: Path) -> Iterator[Reader]:
-    """The page of the digits, opened once."""
-    context = browser.new_context(viewport=DESKTOP, accept_downloads=True)
-    yield Reader(context.new_page()).open(place)
-    context.close()
-
-
-@pytest.fixture
-def reader(opened: Reader, place: Path) -> Iterator[Reader]:
-    """The page of the digits; whatever goes wrong on it fails the test that did it."""
-    opened.trouble.clear()
-    yield opened
-    assert opened.trouble == []
-    assert opened.requests == [place.as_uri()], "the page asks for nothing but itself"
-
-
-def assert_numbers(got: dict[str, float], curve: lv.Frontier, data_range: float | None) -> None:
-    """Every number of the page is the library's at the β of the page."""
-    point = curve.at_beta(got["beta"])
-    constant = abs(float(curve.distortion_of(0.0)))
-    want = {
-        "rate": point.rate,
-        "distortion": point.distortion,
-        "objective": point.objective,
-        "squared_error": point.squared_error,
-        "water_level": point.water_level,
-        "active": point.active,
-    }
-    if data_range is not None:
-        want["psnr"] = point.psnr(data_range)
-    assert set(got) == {"beta", *want}
-    for name, value in want.items():
-        # A distortion is the difference of two numbers that can be far larger.
-        scale = constant if name in ("distortion", "objective") else 0.0
-        allowed = tolerance("exact") * max(abs(float(value)), scale)
-        assert abs(got[name] - float(value)) <= allowed, (name, got[name], float(value))
-
-
-# --- numbers -------------------------------------------------------------------------------------
 
 
 def test_the_numbers_are_the_librarys_all_along_the_slider(reader: Reader, digits, report) -> None:
@@ -422,108 +277,4 @@ def test_the_policy_stops_scripts_and_requests(browser: Any, place: Path) -> Non
     assert found.page.evaluate("window.ran") is None
     assert len(found.trouble) >= 3, "each attempt is told on the console"
     assert not [url for url in found.requests if url.startswith("https")]
-    context.close()
-
-
-# --- other screens, no script, other data --------------------------------------------------------
-
-
-def test_a_phone_shows_everything_without_scrolling_sideways(browser: Any, place: Path) -> None:
-    context = browser.new_context(viewport=PHONE, has_touch=True, is_mobile=True)
-    found = Reader(context.new_page()).open(place)
-    assert found.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
-    found.page.set_viewport_size({**PHONE, "width": 320})  # the narrowest that is sold
-    found.page.fill("#beta-number", "1e9")
-    found.page.press("#beta-number", "Enter")
-    assert found.page.is_visible("#beta-told")
-    assert found.page.evaluate("document.documentElement.scrollWidth") <= 320
-    line = found.page.locator("#beta-number").bounding_box()["height"]
-    for button in ("#next-down", "#next-up"):
-        height = found.page.locator(button).bounding_box()["height"]
-        assert height < 1.5 * line, "its words stay on one line"
-    found.page.set_viewport_size(PHONE)
-    for name in ("curve", "water", "gains", "gates"):
-        box = found.page.locator(f"#picture-{name}").bounding_box()
-        assert box["x"] >= 0
-        assert box["x"] + box["width"] <= PHONE["width"]
-        assert box["width"] > 300
-        assert box["height"] > 250
-    found.page.locator("#picture-gates").scroll_into_view_if_needed()
-    dial = found.page.locator("#beta").bounding_box()
-    assert 0 <= dial["y"] < PHONE["height"] / 4, "the slider stays in view"
-    assert found.trouble == []
-    context.close()
-
-
-def test_a_print_cuts_nothing_off(reader: Reader) -> None:
-    reader.page.emulate_media(media="print")
-    reader.page.set_viewport_size({"width": 718, "height": 1000})  # A4 within usual margins
-    right = reader.page.eval_on_selector_all(
-        ".picture, table, canvas, h1", "all => all.map(e => e.getBoundingClientRect().right)"
-    )
-    assert max(right) <= 718
-    assert not reader.page.locator("a[download]").first.is_visible()
-    reader.page.emulate_media(media="screen")
-    reader.page.set_viewport_size(DESKTOP)
-
-
-def test_without_scripts_the_numbers_stand_there(browser: Any, place: Path) -> None:
-    context = browser.new_context(java_script_enabled=False)
-    page = context.new_page()
-    page.goto(place.as_uri())
-    assert page.locator("noscript").is_visible()
-    assert page.locator("#curve-table tbody tr").count() > 10
-    assert page.locator("#curve-table").is_visible()
-    assert page.locator("a[download='curve.csv']").is_visible()
-    assert page.get_by_text("One is one.").is_visible()
-    assert not page.locator("#beta").is_visible()
-    context.close()
-
-
-OTHERS = {
-    "one feature": ([2.0], 1, 0.5),
-    "nothing varies": ([0.0, 0.0], 2, 1.0),
-    "rank deficient, k = n": ([4.0, 2.0, 0.0, 0.0], 4, 0.5),
-    "ties": ([2.0, 2.0, 2.0, 1.0], 3, 0.5),
-    "far apart": ([1e150, 1.0], 2, 1e-50),
-    "all dead at 1": ([1e-5, 1e-6], 2, 1.0),
-    "many": (np.geomspace(10, 1e-4, 300), 200, 1e-3),
-    "nearly one": ([2.0, 2.0 * (1 - 1e-13)], 2, 1.0),
-}
-
-
-@pytest.mark.parametrize("name", OTHERS)
-def test_spectra_of_every_kind(browser: Any, tmp_path: Path, name: str) -> None:
-    values, k, variance = OTHERS[name]
-    spectrum = lv.Spectrum.from_eigenvalues(values)
-    build_report(spectrum, latent_dim=k, noise_variance=variance, checks=()).write(
-        tmp_path / "page.html"
-    )
-    context = browser.new_context(viewport=DESKTOP)
-    found = Reader(context.new_page()).open(tmp_path / "page.html")
-    curve = lv.Frontier(spectrum, latent_dim=k, noise_variance=variance)
-    for step in (0, 123, 500, 789, 1000):
-        found.set_step(step)
-        assert_numbers(found.numbers(), curve, None)
-    found.page.click("#next-down")
-    found.settle()
-    assert_numbers(found.numbers(), curve, None)
-    assert found.trouble == []
-    assert len(found.requests) == 1
-    context.close()
-
-
-def test_learned_points_stand_over_the_curve(browser: Any, digits, tmp_path: Path) -> None:
-    learned = load_learned(RESULTS / "digits-mlp.json")
-    spectrum = lv.Spectrum.from_samples(digits.samples / 16)
-    report = build_report(spectrum, latent_dim=8, noise_variance=0.05, learned=learned, checks=())
-    report.write(tmp_path / "page.html")
-    context = browser.new_context(viewport=DESKTOP)
-    found = Reader(context.new_page()).open(tmp_path / "page.html")
-    for points in learned.points:
-        source = found.source(f"learned-{points.label}")
-        np.testing.assert_array_equal(source["x"], points.rate)
-        np.testing.assert_array_equal(source["y"], points.distortion)
-        np.testing.assert_allclose(source["top"], points.distortion + 2 * points.distortion_se)
-    assert found.trouble == []
     context.close()
