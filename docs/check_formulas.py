@@ -14,6 +14,7 @@ import json
 import re
 import shutil
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 _FORMULA = re.compile(r'class="math notranslate[^"]*"[^>]*>(.*?)</(?:span|div)>', re.S)
@@ -76,11 +77,7 @@ def main() -> int:
     """Print the problems of the site named on the command line."""
     site = Path(sys.argv[1]).resolve()
     executable = next(filter(None, map(shutil.which, _BROWSERS)), None)
-    try:
-        import playwright  # noqa: F401
-    except ImportError:
-        executable = None
-    if executable is None:
+    if executable is None or find_spec("playwright") is None:
         print("No Chromium, or no playwright: the formulas were not checked.")
         return 0
     found = problems(site, executable)

@@ -7,17 +7,16 @@ folder when a build starts, by ``_ext/prepare.py``, and is not kept under versio
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version as version_of
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 for folder in (HERE.parent, HERE / "_ext"):
     sys.path.insert(0, str(folder))
 
-import linvae  # noqa: E402
-
 project = "linvae"
 author = "The linvae developers"
-version = release = linvae.__version__
+version = release = version_of("linvae")
 
 extensions = [
     "myst_nb",

@@ -53,7 +53,7 @@ def adapt_estimator_of_vae(thing: Any, read: Callable[[Any], Any]) -> Adapted:
     InputError
         A parameter without a default that is none of latent_dim, beta, seed and n_features.
     """
-    make = _make(thing)
+    make: Any = _make(thing)
     roles = _roles(make)
     settings = {} if isinstance(thing, type) else {
         name: getattr(thing, name) for name in roles if hasattr(thing, name)}  # fmt: skip
@@ -63,7 +63,7 @@ def adapt_estimator_of_vae(thing: Any, read: Callable[[Any], Any]) -> Adapted:
         fail(make.__name__, f"parameters {', '.join(unknown)}", "a number of latents and beta",
              "make one in your module: subject = a function fit(X, beta, latent_dim, seed)",
              )  # fmt: skip
-    torch = speaks_torch(vars(make).get("fit", make.fit))  # type: ignore[attr-defined]
+    torch = speaks_torch(make.fit)
     convert = conventions(torch, double=False)
 
     def fit(X: Any, beta: float, latent_dim: int, seed: int) -> Any:
