@@ -239,9 +239,13 @@ def _single(
 
 
 def _mixture(name: str, rng: np.random.Generator) -> Problem:
-    """Two groups whose posterior variances differ: which sample's variance is used shows."""
+    """Two groups whose posterior variances differ: which sample's variance is used shows.
+
+    The group of small variance is the narrow one; with equal spreads what a wrong variance adds in
+    one group it takes away in the other.
+    """
     spectra = tuple(_spectrum(3, rng) for _ in range(2))
-    spreads = (np.diag([0.8, 0.5]), np.diag([0.6, 1.0]))
+    spreads = (np.diag([0.3, 0.2]), np.diag([2.0, 2.5]))
     centres = (np.array([-0.6, -0.7]), np.array([0.5, 0.8]))
     noises = (np.array([0.1, 0.3]), np.array([2.0, 1.2]))
     models = tuple(
