@@ -1,13 +1,15 @@
 """What gates cost: ``python -m benchmarks.gating_overhead``.
 
-Full training steps (forward, likelihood and rate, backward, fused Adam) of an MLP VAE, plain and
-multi-rate, on the same batch. The networks take turns within each round, in an order that rotates,
-so a slow moment of the machine hits all alike; a ratio is that of two times of one round.
+Full training steps (forward, likelihood and rate, backward, fused Adam) of an MLP, a convolutional
+and a residual VAE, plain and multi-rate, on the same batch. The networks take turns within each
+round, in an order that rotates, so a slow moment of the machine hits all alike; a ratio is that of
+two times of one round. ``--published`` takes the sizes of the source instead of those for a CPU.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from collections.abc import Callable
@@ -18,35 +20,51 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from deep.networks.mlp import mlp_vae
+from deep.config import ModelConfig
+from deep.networks.build import network_from
 from deep.randomness import generator
 
 from .record import RESULTS, conditions, write_json
 
 __all__ = ["main", "measure"]
 
-FEATURES, HIDDEN, LATENT_DIM, BATCH = 784, 400, 32, 128
+SAMPLE_SHAPE, LATENT_DIM, BATCH = (1, 28, 28), 32, 128
 BETA_RANGE = (0.01, 10.0)
-# Which layers have gates: those of the default, all but the widest, and only the hidden ones.
-CHOICES: dict[str, tuple[str, ...]] = {
-    "all layers": (),
-    "all but the output": ("decoder.output",),
-    "hidden layers": ("encoder.head.*", "decoder.output"),
+NETWORKS: dict[str, ModelConfig] = {
+    "mlp": ModelConfig(kind="mlp", hidden=(400,)),
+    "conv": ModelConfig(kind="conv", channels=(16, 32, 64), placement="after_norm"),
+    "resnet": ModelConfig(kind="resnet", channels=(16, 32, 32), placement="after_norm"),
 }
-TARGETS = {"parameters": 0.02, "seconds": 0.10}
+# Which layers have gates: those of the default, and less and less of those with many numbers.
+_ENDS = ("decoder.first", "decoder.output")
+CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
+    "mlp": {
+        "all layers": (),
+        "all but the output": ("decoder.output",),
+        "hidden layers": ("encoder.head.*", "decoder.output"),
+    },
+    "conv": {
+        "all layers": (),
+        "all but first and output of the decoder": _ENDS,
+        "nor maps of 14 x 14": (*_ENDS, "encoder.stage_1.*", "decoder.stage_2.*"),
+    },
+}
+CHOICES["resnet"] = CHOICES["conv"]
+TARGETS = {
+    "parameters": 0.02,
+    "seconds": {"mlp": 0.10, "conv": 0.05, "resnet": 0.05},
+}
 
 Step = Callable[[], None]
 
 
-def _model(ungated: tuple[str, ...] | None) -> nn.Module:
-    options: dict[str, Any] = {} if ungated is None else {"ungated": ungated}
-    return mlp_vae(
-        (FEATURES,),
-        LATENT_DIM,
-        hidden=(HIDDEN,),
+def _model(config: ModelConfig, ungated: tuple[str, ...] | None) -> nn.Module:
+    return network_from(
+        config.model_copy(update={"latent_dim": LATENT_DIM, "ungated": ungated or ()}),
+        SAMPLE_SHAPE,
         generator=generator(0, "weights"),
-        beta_range=None if ungated is None else BETA_RANGE,
-        **options,
+        beta_range=BETA_RANGE,
+        multi_rate=ungated is not None,
     )
 
 
@@ -54,7 +72,7 @@ def _loss(model: nn.Module, samples: Tensor, beta: Tensor, noise: Tensor) -> Ten
     mean, log_variance, logits = model(samples, beta, noise=noise)
     terms = nn.functional.binary_cross_entropy_with_logits(logits, samples, reduction="none")
     rate = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1)
-    return (terms.sum(1) + beta * rate).mean()
+    return (terms.flatten(1).sum(1) + beta * rate).mean()
 
 
 def _step(model: nn.Module, samples: Tensor, beta: Tensor, noise: Tensor) -> Step:
@@ -68,39 +86,43 @@ def _step(model: nn.Module, samples: Tensor, beta: Tensor, noise: Tensor) -> Ste
     return step
 
 
-def measure(rounds: int, warm_up: int = 10) -> dict[str, Any]:
-    """Seconds per step of each network, and ratios to the plain one within rounds."""
+def measure(
+    rounds: int, network: str = "mlp", *, published: bool = False, warm_up: int = 10
+) -> list[dict[str, Any]]:
+    """Seconds per step of each variant of a network, and ratios to the plain one within rounds."""
+    config = NETWORKS[network]
+    if published:
+        config = config.model_copy(update={"channels": ()})
     draws = generator(0, "batch")
-    samples = (torch.rand(BATCH, FEATURES, generator=draws) < 0.2).float()
+    samples = (torch.rand(BATCH, *SAMPLE_SHAPE, generator=draws) < 0.2).float()
     noise = torch.randn(BATCH, LATENT_DIM, generator=draws)
-    low, high = np.log(BETA_RANGE)
+    low, high = (math.log(end) for end in BETA_RANGE)
     each = torch.exp(low + (high - low) * torch.rand(BATCH, generator=draws))
     betas = {"batch": torch.tensor(0.7), "example": each}
-    plain = _model(None)
-    names: list[tuple[str, str]] = [("plain", draw) for draw in betas]
-    steps = [_step(_model(None), samples, beta, noise) for beta in betas.values()]
-    counts = [_count(plain)] * len(betas)
-    for choice, ungated in CHOICES.items():
+    choices: dict[str, tuple[str, ...] | None] = {"plain": None, **CHOICES[network]}
+    names, counts, steps = [], [], []
+    for choice, ungated in choices.items():
         for draw, beta in betas.items():
-            model = _model(ungated)
+            model = _model(config, ungated)
             names.append((choice, draw))
-            counts.append(_count(model))
+            counts.append(sum(parameter.numel() for parameter in model.parameters()))
             steps.append(_step(model, samples, beta, noise))
     times = _interleaved(steps, rounds, warm_up)
     rows = []
     for place, (choice, draw) in enumerate(names):
         base = names.index(("plain", draw))
+        seconds = {name: (of[:, place], of[:, base]) for name, of in times.items()}
         rows.append(
             {
+                "network": network,
                 "gated": choice,
                 "beta_per": draw,
                 "parameters": counts[place],
                 "parameter_overhead": counts[place] / counts[0] - 1,
-                "wall": _summary(times["wall"][:, place], times["wall"][:, base]),
-                "cpu": _summary(times["cpu"][:, place], times["cpu"][:, base]),
+                **{name: _summary(*both) for name, both in seconds.items()},
             }
         )
-    return {"rounds": rounds, "networks": rows}
+    return rows
 
 
 def _summary(seconds: np.ndarray, plain: np.ndarray) -> dict[str, Any]:
@@ -128,38 +150,49 @@ def _interleaved(steps: list[Step], rounds: int, warm_up: int) -> dict[str, np.n
     return {name: values[warm_up:] for name, values in seconds.items()}
 
 
-def _count(model: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in model.parameters())
+def _line(row: dict[str, Any]) -> str:
+    clocks = "".join(
+        f"  {clock} {1e3 * row[clock]['seconds_median']:6.2f} ms "
+        f"{100 * row[clock]['overhead_median']:+5.1f} % "
+        f"(least {100 * row[clock]['overhead_of_least']:+5.1f} %)"
+        for clock in ("wall", "cpu")
+    )
+    return (
+        f"{row['network']:6s} {row['gated']:40s} β per {row['beta_per']:8s} "
+        f"{row['parameters']:8d} numbers (+{100 * row['parameter_overhead']:.2f} %)" + clocks
+    )
 
 
 def main(argv: list[str] | None = None) -> int:
     """Measure, print, write results/gating-overhead.json."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=300)
+    parser.add_argument("--networks", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
+    parser.add_argument("--published", action="store_true", help="the sizes of the source")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--output", type=Path, default=RESULTS / "gating-overhead.json")
     options = parser.parse_args(argv)
     torch.set_num_threads(options.threads)
+    sizes = {}
+    rows: list[dict[str, Any]] = []
+    for network in options.networks:
+        config = NETWORKS[network]
+        sizes[network] = list(config.hidden if network == "mlp" else config.channels)
+        found = measure(options.rounds, network, published=options.published)
+        print(*map(_line, found), sep="\n", flush=True)
+        rows += found
     content = {
-        "experiment": "gating overhead of an MLP VAE "
-        f"{FEATURES}-{HIDDEN}-{LATENT_DIM}, batch {BATCH}, float32, fused Adam, per training step",
+        "experiment": f"gating overhead of VAEs on {SAMPLE_SHAPE} with {LATENT_DIM} latents, "
+        f"batch {BATCH}, float32, fused Adam, per training step",
         "command": f"python -m benchmarks.gating_overhead --rounds {options.rounds} "
-        f"--threads {options.threads}",
+        f"--threads {options.threads} --networks {' '.join(options.networks)}"
+        + (" --published" if options.published else ""),
         "conditions": {**conditions("torch"), "torch_threads": options.threads},
+        "sizes": "published" if options.published else sizes,
         "targets": TARGETS,
-        **measure(options.rounds),
+        "rounds": options.rounds,
+        "networks": rows,
     }
-    for row in content["networks"]:
-        print(
-            f"{row['gated']:20s} β per {row['beta_per']:8s} {row['parameters']:7d} numbers "
-            f"(+{100 * row['parameter_overhead']:.2f} %)"
-            + "".join(
-                f"  {clock} {1e3 * row[clock]['seconds_median']:6.2f} ms "
-                f"{100 * row[clock]['overhead_median']:+5.1f} % "
-                f"(least {100 * row[clock]['overhead_of_least']:+5.1f} %)"
-                for clock in ("wall", "cpu")
-            )
-        )
     write_json(options.output, content)
     return 0
 

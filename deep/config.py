@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from deep.variants import complaint, with_variant
 
 __all__ = [
     "BetaConfig",
@@ -32,9 +34,14 @@ class _Section(BaseModel):
 class DataConfig(_Section):
     """What is learned from.
 
-    ``name`` is a data set of :mod:`deep.data` or ``file``; ``path`` a file or folder to read
-    instead of the download; ``spectrum`` the eigenvalues of a Gaussian source. ``binarise`` draws
-    grey pixels as 0 or 1: anew at every step of the training, once for held-out splits.
+    ``name`` is a data set of :mod:`deep.data`, ``file`` or ``images``; ``path`` a file or folder to
+    read instead of the download; ``spectrum`` the eigenvalues of a Gaussian source. ``binarise``
+    draws grey pixels as 0 or 1: anew at every step of the training, once for held-out splits.
+
+    ``size`` is the height and width to which images are cropped in the middle and resized (None: as
+    they are, or as usual for the data set); ``augment`` = ``flip`` mirrors half of the training
+    images, anew at every step; ``streaming`` reads images from the disk as they are needed instead
+    of holding them in memory.
     """
 
     name: str = "digits"
@@ -43,21 +50,37 @@ class DataConfig(_Section):
     limit: int | None = Field(default=None, ge=1)
     spectrum: tuple[float, ...] | None = None
     binarise: bool = False
+    size: int | None = Field(default=None, ge=1)
+    augment: Literal["none", "flip"] = "none"
+    streaming: bool = False
 
 
 class ModelConfig(_Section):
     """The network. ``gated`` and ``ungated`` are patterns of layer names (fnmatch).
 
+    ``conv`` and ``resnet`` take images; ``channels`` are those of their stages, the first at half
+    the resolution of the images (empty: the published sizes). ``hidden`` and ``activation`` are of
+    the ``mlp`` alone.
+
+    ``posterior_gate`` = ``collapsing`` puts gates on the latents themselves, at critical β's.
+
+    ``conditioning``: how a network for all β learns which β is meant. ``gates`` on the rows of its
+    layers, or log β as one more ``input`` of encoder and decoder. ``gate_hidden`` is the width of a
+    hidden layer between log β and the gates; None: one affine map per row.
+
     ``whitening``: the linear network reads the data in coordinates of about equal variance, which
     changes no function it can compute, only how fast it learns.
     """
 
-    kind: Literal["linear", "mlp"] = "mlp"
+    kind: Literal["linear", "mlp", "conv", "resnet"] = "mlp"
     latent_dim: int = Field(default=32, ge=1)
     hidden: tuple[int, ...] = (400,)
+    channels: tuple[Annotated[int, Field(ge=1)], ...] = ()
     activation: Literal["relu", "tanh", "gelu", "silu"] = "relu"
+    conditioning: Literal["gates", "input"] = "gates"
+    gate_hidden: int | None = Field(default=None, ge=1)
     encoder_gate: GateName = "sigmoid"
-    posterior_gate: GateName = "min_exp"
+    posterior_gate: Literal[GateName, "collapsing"] = "min_exp"
     decoder_gate: GateName = "sigmoid"
     gated: tuple[str, ...] = ("*",)
     ungated: tuple[str, ...] = ()
@@ -79,7 +102,8 @@ class BetaConfig(_Section):
     ``draw``: one log-uniform β per ``batch``, per ``example``, or ``stratified`` over the batch;
     ``constant`` is the β-VAE with ``value``. ``annealing`` multiplies β: ``linear`` from 0 to 1
     over the first ``annealing_part`` of the training, ``cyclical`` the same in each of ``cycles``,
-    ``geometric`` from low/high to 1.
+    ``geometric`` from low/high to 1. ``tilt`` τ weighs the loss of each β by (β/√(low·high))^−τ:
+    losses are larger at larger β's, whose gradients would otherwise outweigh those of the smaller.
     """
 
     low: float = Field(default=0.01, gt=0)
@@ -89,6 +113,7 @@ class BetaConfig(_Section):
     annealing: Literal["none", "linear", "cyclical", "geometric"] = "none"
     annealing_part: float = Field(default=0.3, gt=0, le=1)
     cycles: int = Field(default=4, ge=1)
+    tilt: float = Field(default=0.0, ge=0)
 
     @model_validator(mode="after")
     def _ordered(self) -> BetaConfig:
@@ -149,6 +174,8 @@ class EvaluationConfig(_Section):
     None: the ends of the β section.
 
     ``noise_draws`` latents per sample; ``limit`` samples of the held-out split (None: all).
+    ``frechet`` also measures Fréchet distances of ``images`` images (None: of as many as are held
+    out), by the features of a TorchScript file, or of a classifier trained on the data set.
     """
 
     points: int = Field(default=10, ge=2)
@@ -157,22 +184,34 @@ class EvaluationConfig(_Section):
     noise_draws: int = Field(default=1, ge=1)
     limit: int | None = Field(default=None, ge=1)
     batch_size: int = Field(default=1000, ge=1)
+    frechet: bool = False
+    images: int | None = Field(default=None, ge=2)
+    features: str | None = None
 
 
 class DedicatedConfig(_Section):
     """Separately trained β-VAEs beside the multi-rate one: ``points`` of them (0: none).
 
-    ``seeds``: for so many of the seeds (None: all).
+    ``seeds``: for so many of the seeds (None: all). ``also_annealed`` trains each of them a second
+    time, with its β annealed.
     """
 
     points: int = Field(default=10, ge=0)
     seeds: int | None = Field(default=None, ge=1)
     annealing: Literal["none", "linear", "cyclical", "geometric"] = "none"
     learning_rate: float | None = Field(default=None, gt=0)
+    also_annealed: Literal["none", "linear", "cyclical", "geometric"] = "none"
+
+
+VariantName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
 
 class ExperimentConfig(_Section):
-    """All of it. Saved as ``experiment.json`` in the folder of the run."""
+    """All of it. Saved as ``experiment.json`` in the folder of the run.
+
+    ``variants`` are other multi-rate networks to put beside the first: by name, the sections and
+    keys in which they differ.
+    """
 
     name: str = Field(default="run", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     title: str = ""
@@ -184,6 +223,7 @@ class ExperimentConfig(_Section):
     training: TrainingConfig = TrainingConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
     dedicated: DedicatedConfig = DedicatedConfig()
+    variants: dict[VariantName, dict[str, Any]] = {}
 
     @model_validator(mode="after")
     def _readable(self) -> ExperimentConfig:
@@ -203,6 +243,25 @@ class ExperimentConfig(_Section):
             raise ValueError("got training.latents = expected; expected a linear network with a "
                              "gaussian likelihood; sample the latents")  # fmt: skip
         return self
+
+    @model_validator(mode="after")
+    def _variants_valid(self) -> ExperimentConfig:
+        for name, change in self.variants.items():
+            problem = complaint(name, change) or self._problem_of(change)
+            if problem is not None:
+                raise ValueError(f"variant {name}: {problem}")
+        return self
+
+    def _problem_of(self, change: dict[str, Any]) -> str | None:
+        try:
+            ExperimentConfig.model_validate(with_variant(self.model_dump(), change))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            known = first["type"] != "extra_forbidden"
+            message = first["msg"].removeprefix("Value error, ") if known else "unknown key"
+            return f"{where}: {message}".removeprefix(": ")
+        return None
 
     @property
     def reading_range(self) -> tuple[float, float]:

@@ -23,7 +23,8 @@ from torch import Tensor, nn
 
 from deep._checks import fail
 from deep._gated_layers import GatedLayer, Gates, Placement, gated_layers
-from deep.gates import BetaInput, GateBank, Modulation
+from deep.gate_banks import GateBank, GateFeatures, Modulation
+from deep.gates import BetaInput
 
 __all__ = ["GatedLayer", "MultiRate", "Placement", "multi_rate"]
 
@@ -36,6 +37,7 @@ def multi_rate(
     gated: Sequence[str] = ("*",),
     ungated: Sequence[str] = (),
     placement: Placement = "before_norm",
+    gate_hidden: int | None = None,
     slope_std: float = 0.0,
     generator: torch.Generator | None = None,
     copied: bool = True,
@@ -43,7 +45,7 @@ def multi_rate(
     """Put gates on the layers of a network.
 
     The result starts as the network it was made from: every gate is 1 at every β (see
-    :class:`deep.gates.GateBank`), unless slopes are drawn.
+    :class:`deep.gate_banks.GateBank`), unless slopes are drawn.
 
     Parameters
     ----------
@@ -64,6 +66,10 @@ def multi_rate(
         batch, group or layer normalisation registered right after the layer in the same module;
         where none follows, the layer's own output. A call fails if that normalisation then does not
         get the layer's output.
+    gate_hidden : int, optional
+        Width of a hidden layer between log β and the gates, one for all of them
+        (:class:`deep.gate_banks.GateFeatures`); needs a generator. With gate ``"film"`` it is the
+        loss-conditional training of Dosovitskiy & Djolonga 2020.
     slope_std, generator
         Random initial slopes instead of zero.
     copied : bool
@@ -86,7 +92,9 @@ def multi_rate(
     """
     layers = gated_layers(module, gate, gated, ungated, placement)
     held = copy.deepcopy(module) if copied else module
-    return MultiRate(held, layers, BetaInput.of_range(beta_range), slope_std, generator)
+    return MultiRate(
+        held, layers, BetaInput.of_range(beta_range), slope_std, generator, gate_hidden
+    )
 
 
 class MultiRate(nn.Module):
@@ -97,7 +105,9 @@ class MultiRate(nn.Module):
     module : nn.Module
         The network. Calling it directly raises: without β there are no gates.
     gates : nn.ModuleDict
-        One :class:`deep.gates.GateBank` per kind.
+        One :class:`deep.gate_banks.GateBank` per kind.
+    features : GateFeatures or None
+        The hidden layer before them.
     layers : tuple of GatedLayer
         What is gated, in the order of the rows of the banks.
     """
@@ -109,6 +119,7 @@ class MultiRate(nn.Module):
         inputs: BetaInput,
         slope_std: float = 0.0,
         generator: torch.Generator | None = None,
+        gate_hidden: int | None = None,
     ) -> None:
         super().__init__()
         self.module = module
@@ -121,6 +132,11 @@ class MultiRate(nn.Module):
             for kind, group in groups.items()
         }
         like = cast(nn.Linear, module.get_submodule(self.layers[0].layer)).weight
+        self.features: GateFeatures | None = None
+        if gate_hidden is not None:
+            self.features = GateFeatures(
+                gate_hidden, generator, dtype=like.dtype, device=like.device
+            )
         banks = {}
         for kind in kinds:
             banks[kind] = GateBank(
@@ -129,6 +145,7 @@ class MultiRate(nn.Module):
                 slope_std=slope_std,
                 generator=generator,
                 like=like.detach(),
+                width=gate_hidden,
             )
         self.gates = nn.ModuleDict(banks)
         self._key = _Key()
@@ -177,6 +194,14 @@ class MultiRate(nn.Module):
 
     @contextmanager
     def _lent(self, call: _Call) -> Iterator[None]:
+        if torch.compiler.is_compiling():
+            before, self._key.lent = self._key.lent, call
+            try:
+                yield
+                call.check_finished()
+            finally:
+                self._key.lent = before
+            return
         token = _ACTIVE.set({**_ACTIVE.get(), self._key: call})
         try:
             yield
@@ -194,7 +219,7 @@ class MultiRate(nn.Module):
         for kind, (names, rows) in self._split.items():
             bank = cast(GateBank, banks[kind])
             if t is None:
-                t = self._inputs(beta, bank.slope)
+                t = self._inputs(beta, bank.bias)
             found.update(zip(names, bank.split(t, rows, sharpness), strict=True))
         return found
 
@@ -203,7 +228,8 @@ class MultiRate(nn.Module):
         if t.ndim > 1:
             fail("beta", f"shape {tuple(t.shape)}", "() or (N,)",
                  "pass one β, or one per example")  # fmt: skip
-        return t
+        features = self.features
+        return t if features is None else features(t)
 
     def extra_repr(self) -> str:
         """Say what is gated."""
@@ -213,6 +239,8 @@ class MultiRate(nn.Module):
 
 class _Key:
     """Tells the calls of one model from those of another; copied together with it."""
+
+    lent: _Call | None = None  # in place of the context variable, which compilation cannot follow
 
 
 class _Call:
@@ -252,7 +280,7 @@ _ACTIVE: ContextVar[Mapping[_Key, _Call]] = ContextVar("_ACTIVE", default=Mappin
 
 
 def _current(key: _Key, name: str) -> _Call:
-    call = _ACTIVE.get().get(key)
+    call = key.lent if torch.compiler.is_compiling() else _ACTIVE.get().get(key)
     if call is None:
         fail("beta", f"a call of {name or 'the network'!r} without it",
              "a call through its MultiRate",

@@ -11,7 +11,8 @@ with a sharpness s. At s = 1 they are a sigmoid and the root of one, at s = ∞ 
 with s rising from 1, finish and evaluate at ∞.
 
 Gates without a kink, for comparison: sigmoid, tanh (may change the sign of a row), affine, and FiLM
-(scale and shift, both affine). :class:`GateBank` holds the gates of many layers of any network.
+(scale and shift, both affine). :class:`deep.gate_banks.GateBank` holds the gates of many layers of
+any network.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -30,16 +30,18 @@ from deep._checks import check_beta_range, fail
 __all__ = [
     "GATES",
     "KINDS",
+    "STARTS",
     "BetaInput",
     "Gate",
-    "GateBank",
-    "Modulation",
     "RowGates",
     "affine",
     "direction",
+    "log_gate",
     "min_exp",
+    "rows_at",
     "sigmoid",
     "sqrt_relu",
+    "start_value",
     "tanh",
 ]
 
@@ -138,7 +140,7 @@ KINDS = (*GATES, "film", "log_sigmoid", "log_min_exp")
 # Argument at which the gates of a converted network start; they are divided by their value there.
 # Bounded gates start at half their ceiling, so that a row can double or vanish. Only sqrt_relu
 # starts farther from its kink, beyond which the exact gate has no gradient.
-_STARTS = {
+STARTS = {
     "sigmoid": 0.0,
     "sqrt_relu": -1.0,
     "min_exp": -math.log(2),
@@ -190,7 +192,7 @@ class RowGates(nn.Module):
 
     def forward(self, inputs: Tensor, sharpness: float = math.inf) -> Tensor:
         """Gate values, shape (..., rows), at hypernetwork inputs (...)."""
-        return GATES[self.gate](_rows(inputs, self.slope, self.bias), sharpness)
+        return GATES[self.gate](rows_at(inputs, self.slope, self.bias), sharpness)
 
 
 @dataclass(frozen=True)
@@ -228,8 +230,8 @@ class BetaInput:
         Raises
         ------
         InputError
-            β not positive and finite. (Inside ``torch.func`` transforms values cannot be looked
-            at; there such a β gives NaN.)
+            β not positive and finite. (Inside ``torch.func`` transforms and compiled code values
+            cannot be looked at; there such a β gives NaN.)
         """
         if not isinstance(beta, Tensor):
             beta = torch.as_tensor(beta, dtype=torch.float64)
@@ -239,135 +241,40 @@ class BetaInput:
         return inputs.to(device=like.device, dtype=like.dtype)
 
 
-class Modulation(NamedTuple):
-    """What gates do to rows: output · scale + shift; None leaves that part out."""
-
-    scale: Tensor | None
-    shift: Tensor | None
-
-
-class GateBank(nn.Module):
-    r"""Gates of one kind for all rows of a network, in one pair of parameters.
-
-    .. math:: g_r(t) = \sigma(w_r t + b_r) / \sigma(b_0)
-
-    b starts at b₀ and w at 0, so every gate starts at exactly 1 at every β and every sharpness: a
-    converted network computes what the network did, and training departs from there. Dividing by
-    σ(b₀) changes no more than the scale of the base weights, which are free.
-
-    Parameters
-    ----------
-    rows : int
-        Of all layers together.
-    kind : str
-        One of :data:`KINDS`.
-    slope_std : float
-        Standard deviation of the initial slopes; above 0 the start is near 1 only.
-    generator : torch.Generator, optional
-        Draws them; required if slope_std > 0.
-    like : Tensor, optional
-        Gives the dtype and the device.
-
-    Raises
-    ------
-    InputError
-        An unknown kind, a negative slope_std, or slopes to draw and nothing to draw them with.
-
-    Notes
-    -----
-    Source: Bae et al. 2023, Eq. 6 to 9; FiLM: Perez et al. 2018.
-    """
-
-    def __init__(
-        self,
-        rows: int,
-        kind: str,
-        *,
-        slope_std: float = 0.0,
-        generator: torch.Generator | None = None,
-        like: Tensor | None = None,
-    ) -> None:
-        super().__init__()
-        if kind not in KINDS:
-            fail("gate", repr(kind), f"one of {', '.join(KINDS)}", "choose a known gate")
-        if not 0 <= slope_std < math.inf or (slope_std > 0 and generator is None):
-            fail("slope_std", slope_std, "0, or a number > 0 with a generator",
-                 "pass generator=deep.randomness.generator(seed, 'gates')")  # fmt: skip
-        self.kind = kind
-        self._gate = "affine" if kind == "film" else kind.removeprefix("log_")
-        shape = (2, rows) if kind == "film" else (rows,)  # film: scales, shifts
-        dtype = torch.get_default_dtype() if like is None else like.dtype
-        device = None if like is None else like.device
-        slope = torch.zeros(shape, dtype=dtype)
-        if slope_std > 0:
-            slope = slope_std * torch.randn(shape, generator=generator, dtype=dtype)
-        start = torch.full(shape, _STARTS[self._gate], dtype=dtype)
-        self.slope = nn.Parameter(slope.to(device))
-        self.bias = nn.Parameter(start.to(device))
-
-    def forward(self, inputs: Tensor, sharpness: float = math.inf) -> Modulation:
-        """Scales and shifts of all rows, each (..., rows), at inputs (...)."""
-        return self._evaluate(inputs, self.slope, self.bias, sharpness)
-
-    def split(self, inputs: Tensor, sizes: list[int], sharpness: float) -> list[Modulation]:
-        """Scales and shifts of groups of rows, at inputs () or (N,).
-
-        One input: one evaluation for all, then split. Many: one evaluation per group, so that its
-        (N, rows) numbers are still in the cache when they are used.
-        """
-        if inputs.ndim == 0:
-            scale, shift = self(inputs, sharpness)
-            nothing = (None,) * len(sizes)
-            scales = nothing if scale is None else scale.split_with_sizes(sizes, -1)
-            shifts = nothing if shift is None else shift.split_with_sizes(sizes, -1)
-            return list(map(Modulation, scales, shifts))
-        slopes, biases = (part.split_with_sizes(sizes, -1) for part in (self.slope, self.bias))
-        return [
-            self._evaluate(inputs, slope, bias, sharpness)
-            for slope, bias in zip(slopes, biases, strict=True)
-        ]
-
-    def _evaluate(
-        self, inputs: Tensor, slope: Tensor, bias: Tensor, sharpness: float
-    ) -> Modulation:
-        if self.kind == "film":
-            shift = _rows(inputs, slope[1], bias[1])
-            return Modulation(1 + _rows(inputs, slope[0], bias[0]), shift)
-        x = _rows(inputs, slope, bias)
-        if self._gate == "affine":
-            return Modulation(affine(x), None)
-        start = _start_value(self._gate, sharpness)
-        if self.kind.startswith("log_"):
-            return Modulation(None, _log_gate(self._gate, x, sharpness) - math.log(start))
-        return Modulation(GATES[self._gate](x, sharpness) * (1 / start), None)
-
-
-def _log_gate(gate: str, x: Tensor, sharpness: float) -> Tensor:
-    # Written as logarithms, so that nothing underflows: both are the ramp.
+def log_gate(gate: str, x: Tensor, sharpness: float) -> Tensor:
+    """Logarithm of ``sigmoid`` or ``min_exp``: both are the ramp, so nothing underflows."""
     if gate == "sigmoid":
         return nn.functional.logsigmoid(x)
     return torch.clamp(x, max=0.0) if _is_exact(sharpness) else _ramp(x, sharpness)
 
 
 @lru_cache(maxsize=64)
-def _start_value(gate: str, sharpness: float) -> float:
-    return float(GATES[gate](torch.tensor(_STARTS[gate], dtype=torch.float64), sharpness))
+def start_value(gate: str, sharpness: float) -> float:
+    """Value of the gate where the gates of a converted network start."""
+    return float(GATES[gate](torch.tensor(STARTS[gate], dtype=torch.float64), sharpness))
 
 
-def _rows(inputs: Tensor, slope: Tensor, bias: Tensor) -> Tensor:
+def rows_at(inputs: Tensor, slope: Tensor, bias: Tensor) -> Tensor:
+    """Compute slope · input + bias, shape (..., rows), at inputs (...)."""
     return torch.addcmul(bias, inputs[..., None], slope)
 
 
 def _checked_beta(weight: Tensor) -> Tensor:
+    if torch.compiler.is_compiling():  # no values to look at
+        return _nan_if_bad(weight)
     try:
-        ends = (weight,) if weight.ndim == 0 else torch.aminmax(weight.detach())
-        low, high = ends[0].item(), ends[-1].item()
+        ends = torch.stack(torch.aminmax(weight.detach())).tolist()  # one wait for a device
     except RuntimeError:  # a transform of torch.func: no values to look at
-        return torch.where((weight > 0) & (weight < math.inf), weight, math.nan)
+        return _nan_if_bad(weight)
+    low, high = ends
     if not 0 < low <= high < math.inf:
         fail("beta", f"values from {low:g} to {high:g}", "finite numbers > 0",
              "β weighs the rate; pass 0 < β < ∞")  # fmt: skip
     return weight
+
+
+def _nan_if_bad(weight: Tensor) -> Tensor:
+    return torch.where((weight > 0) & (weight < math.inf), weight, math.nan)
 
 
 def _check_known(gate: str) -> None:

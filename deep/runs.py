@@ -10,30 +10,24 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import torch
 from torch import nn
 
 from deep._checks import fail
 from deep.config import ExperimentConfig
-from deep.data.batches import Batches
-from deep.data.load import DataSet, Split, batches_from, load_dataset, source_from
-from deep.errors import CheckpointError
-from deep.networks.linear_config import linear_from_config
-from deep.networks.mlp import mlp_from_config
+from deep.errors import CheckpointError, ConfigError
+from deep.material import Material
+from deep.networks.build import check_kind, network_from
 from deep.objectives.elbo import RateDistortionObjective, objective_from
 from deep.randomness import generator
 from deep.settings import as_plain, checked
 from deep.training.checkpoints import load_weights
 from deep.training.files import read_sealed, replace_file
 from deep.training.loop import FitResult, fit
-
-if TYPE_CHECKING:
-    from linvae import Spectrum
+from deep.variants import MULTI_RATE, with_variant
 
 __all__ = [
     "Material",
@@ -43,53 +37,14 @@ __all__ = [
     "load_run",
     "run_name",
     "train_run",
+    "variant_settings",
 ]
 
 Progress = Callable[[int, int], None]
 
-_FLAT = ("linear", "mlp")  # networks that see vectors
 # Sections that training depends on: a change in one of them is another run.
 _DETERMINING = ("data", "model", "likelihood", "beta", "training")
 _EXPERIMENT = "experiment.json"
-
-
-@dataclass(frozen=True)
-class Material:
-    """The data of an experiment, loaded once and used by all its runs.
-
-    Attributes
-    ----------
-    config : ExperimentConfig
-    """
-
-    config: ExperimentConfig
-    _splits: dict[str, DataSet] = field(default_factory=dict, repr=False, compare=False)
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """What the networks compute in, apart from mixed precision."""
-        return torch.float64 if self.config.training.precision == "64-true" else torch.float32
-
-    def split(self, name: Split) -> DataSet:
-        """Samples of a split."""
-        if name not in self._splits:
-            data = load_dataset(self.config.data, split=name)
-            self._splits[name] = data.flattened() if self.config.model.kind in _FLAT else data
-        return self._splits[name]
-
-    @cached_property
-    def batches(self) -> Batches:
-        """What training draws from."""
-        source = source_from(self.config.data)
-        if source is not None:
-            return source.to(self.dtype)
-        return batches_from(self.split("train"), dtype=self.dtype)
-
-    @cached_property
-    def spectrum(self) -> Spectrum:
-        """Mean and covariance: of the source where there is one, else of the training samples."""
-        source = source_from(self.config.data)
-        return self.split("train").spectrum() if source is None else source.spectrum
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,21 +80,51 @@ def is_multi_rate(config: ExperimentConfig) -> bool:
     return config.beta.draw != "constant"
 
 
-def dedicated_settings(config: ExperimentConfig, beta: float) -> ExperimentConfig:
-    """Settings of the β-VAE of one β beside a multi-rate network, at the same budget."""
+def dedicated_settings(
+    config: ExperimentConfig, beta: float, *, annealed: bool = False
+) -> ExperimentConfig:
+    """Settings of the β-VAE of one β beside a multi-rate network, at the same budget.
+
+    With ``annealed`` those of its second training, by ``dedicated.also_annealed``.
+    """
     other = config.dedicated
+    annealing = other.also_annealed if annealed else other.annealing
     training = config.training.model_dump()
     training["sharpness"] = None  # no gates
     if other.learning_rate is not None:
         training["optimiser"]["learning_rate"] = other.learning_rate
-    change = {"draw": "constant", "value": beta, "annealing": other.annealing}
-    return config.with_changes(beta=change, training=training)
+    change = {"draw": "constant", "value": beta, "annealing": annealing}
+    alone = config.model_copy(update={"variants": {}})
+    return alone.with_changes(beta=change, training=training)
 
 
-def run_name(config: ExperimentConfig, seed: int) -> str:
-    """Folder of a run below that of its experiment."""
-    kind = "multi-rate" if is_multi_rate(config) else f"beta-{config.beta.value:.6g}"
-    return f"seed-{seed}/{kind}"
+def variant_settings(config: ExperimentConfig, name: str) -> ExperimentConfig:
+    """Settings of a variant: those of the experiment with the variant's keys put over them.
+
+    Sections are merged key by key, at every depth. Variants are read at the same β's as the first
+    network, and have no variants of their own.
+
+    Raises
+    ------
+    ConfigError
+        No such variant, or one that does not give valid settings.
+    """
+    if name not in config.variants:
+        fail("variant", repr(name), f"one of {', '.join(config.variants) or 'none here'}",
+             "name one of the settings' variants", ConfigError)  # fmt: skip
+    return checked(with_variant(config.model_dump(), config.variants[name]), f"variant {name}")
+
+
+def run_name(config: ExperimentConfig, seed: int, variant: str | None = None) -> str:
+    """Folder of a run below that of its experiment.
+
+    ``seed-0/multi-rate``, for a variant ``seed-0/NAME``, for dedicated networks ``seed-0/beta-0.1``
+    and, where they are trained a second time with β annealed, ``seed-0/beta-0.1-annealed``.
+    """
+    if is_multi_rate(config):
+        return f"seed-{seed}/{variant or MULTI_RATE}"
+    second = config.beta.annealing != config.dedicated.annealing
+    return f"seed-{seed}/beta-{config.beta.value:.6g}{'-annealed' if second else ''}"
 
 
 def train_run(
@@ -157,7 +142,7 @@ def train_run(
     ----------
     config : ExperimentConfig
     material : Material
-        Its data; shared between runs.
+        Its data; shared between runs, also of variants with another kind of network.
     seed : int
         Of the initial weights, the order of the data, the β's and the latents.
     folder : Path, optional
@@ -175,6 +160,7 @@ def train_run(
     InputError, DivergenceError
         As :func:`deep.training.loop.fit`.
     """
+    material = material.suited(config)
     network = _network(config, material, seed)
     objective = objective_from(config)
     result = fit(
@@ -256,21 +242,13 @@ def load_run(folder: Path) -> tuple[Run, Material]:
 
 
 def _network(config: ExperimentConfig, material: Material, seed: int) -> nn.Module:
-    draws = generator(seed, "weights")
-    span = (config.beta.low, config.beta.high)
-    if config.model.kind == "linear":
-        return linear_from_config(
-            config.model,
-            material.spectrum,
-            generator=draws,
-            beta_range=span,
-            gated=is_multi_rate(config),
-            dtype=material.dtype,
-        )
-    return mlp_from_config(
+    check_kind(config.model)  # before data are read
+    return network_from(
         config.model,
         material.batches.sample_shape,
-        generator=draws,
-        beta_range=span if is_multi_rate(config) else None,
+        generator=generator(seed, "weights"),
+        beta_range=(config.beta.low, config.beta.high),
+        multi_rate=is_multi_rate(config),
+        moments=lambda: material.spectrum,
         dtype=material.dtype,
     )

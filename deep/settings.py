@@ -97,6 +97,8 @@ def checked(plain: Any, source: str) -> ExperimentConfig:
             _refuse_key(where, str(first["loc"][-1]), _known_keys(first["loc"][:-1]), source)
         message = first["msg"].removeprefix("Value error, ")
         message = message[:1].lower() + message[1:]
+        if not first["loc"]:  # of several sections together; the message says all of it
+            raise ConfigError(f"{source}: {message}") from None
         more = error.error_count() - 1
         rest = f" (and {more} more)" if more else ""
         raise ConfigError(

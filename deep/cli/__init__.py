@@ -1,13 +1,14 @@
 """The verbs that train: ``linvae train | evaluate | compare``.
 
 Declared here without loading torch, so that the other verbs and ``--help`` stay quick; the work is
-in :mod:`deep.cli.commands`.
+in :mod:`deep.cli.commands` and :mod:`deep.cli.compare`.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from importlib import import_module
 from importlib.util import find_spec
 
 from deep.errors import DivergenceError, InputError
@@ -52,6 +53,16 @@ def _evaluate_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", choices=("train", "valid", "test"), default="test")
     parser.add_argument("--importance-samples", metavar="K", type=int, default=0,
         help="also bound −log p(x) with K importance samples per x")  # fmt: skip
+    parser.add_argument("--samples", metavar="PICTURE",
+        help="draw images of the same latents at every β (PNG or SVG)")  # fmt: skip
+    parser.add_argument("--reconstructions", metavar="PICTURE",
+        help="draw held-out images and their reconstructions at every β (PNG or SVG)")  # fmt: skip
+    parser.add_argument("--frechet", action="store_true",
+        help="also measure Fréchet distances of images; a small classifier gives the features, "
+             "trained in a minute the first time")  # fmt: skip
+    parser.add_argument("--features", metavar="FILE",
+        help="features of this TorchScript network; it is a program: use what you "
+             "trust")  # fmt: skip
     arguments.add_common_options(parser, plot=False)
 
 
@@ -61,22 +72,22 @@ def _compare_options(parser: argparse.ArgumentParser) -> None:
         help="folder for the trained networks; finished ones in it are not trained again "
              "(default: runs)")  # fmt: skip
     parser.add_argument("--output", metavar="DIR", default="results",
-        help="folder for NAME.json and NAME.png (default: results)")  # fmt: skip
+        help="folder for NAME.json and its pictures (default: results)")  # fmt: skip
+    parser.add_argument("--jobs", metavar="N", type=arguments.at_least_one, default=1,
+        help="train so many networks side by side, in processes of one thread each")  # fmt: skip
     arguments.add_common_options(parser, plot=False)
 
 
-def _guarded(name: str, options: argparse.Namespace) -> int:
+def _guarded(module: str, name: str, options: argparse.Namespace) -> int:
     """Load the work, run it, and turn deep's foreseen errors into those of the command line."""
-    missing = [module for module in _NEEDED if find_spec(module) is None]
+    missing = [needed for needed in _NEEDED if find_spec(needed) is None]
     if missing:
         raise LinvaeInputError(
             f"linvae {options.verb}: got no {', '.join(missing)}; expected the packages that "
             "train; install them with: pip install 'linvae[deep]'"
         )
-    from deep.cli import commands
-
     try:
-        code: int = getattr(commands, name)(options)
+        code: int = getattr(import_module(f"deep.cli.{module}"), name)(options)
     except InputError as error:
         raise LinvaeInputError(str(error)) from error
     except OSError as error:
@@ -93,20 +104,20 @@ def _guarded(name: str, options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    return _guarded("train_command", options)
+    return _guarded("commands", "train_command", options)
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    return _guarded("evaluate_command", options)
+    return _guarded("commands", "evaluate_command", options)
 
 
 def _compare(options: argparse.Namespace) -> int:
-    return _guarded("compare_command", options)
+    return _guarded("compare", "compare_command", options)
 
 
 TRAIN = Verb("train one network for all β, or for one", _train_options, _train)
 EVALUATE = Verb("rate and distortion of a trained network at any β", _evaluate_options, _evaluate)
 COMPARE = Verb(
-    "a whole experiment: train, evaluate, hold against the optimum and dedicated β-VAEs",
+    "a whole experiment: train, evaluate, hold against an optimum and against dedicated β-VAEs",
     _compare_options, _compare,
 )  # fmt: skip

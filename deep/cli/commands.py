@@ -1,25 +1,24 @@
-"""What ``linvae train | evaluate | compare`` do."""
+"""What ``linvae train | evaluate`` do."""
 
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from deep._checks import fail
+from deep.cli.quality import evaluate_images
+from deep.cli.settings import INTERRUPTED, printer_for, settings_of
 from deep.config import ExperimentConfig
-from deep.errors import ConfigError, RunInterruptedError
+from deep.errors import ConfigError
 from deep.evaluation.curve import LearnedCurve, evaluate_curve
 from deep.evaluation.curves import area_under_curve, psnr
 from deep.evaluation.importance import importance_weighted_nll
 from deep.evaluation.latents import active_units
 from deep.evaluation.search import find_beta
-from deep.presets import PRESETS
 from deep.runs import (
     Material,
     Run,
@@ -29,39 +28,11 @@ from deep.runs import (
     run_name,
     train_run,
 )
-from deep.settings import as_plain, read_settings, with_overrides
+from deep.settings import as_plain
 from linvae.cli import console
 from linvae.datafiles import json_text
 
-__all__ = ["compare_command", "evaluate_command", "train_command"]
-
-_INTERRUPTED = 130
-
-
-def _settings(options: argparse.Namespace) -> ExperimentConfig | None:
-    """Settings with the changes of the command line; None when only a list was wanted."""
-    printer = _printer(options)
-    if options.list:
-        printer.table(("preset", "what it is"), [(p.name, p.title) for p in PRESETS.values()],
-                      text=2)  # fmt: skip
-        if options.json:
-            print(json_text({name: preset.title for name, preset in PRESETS.items()}))
-        return None
-    if options.settings is None:
-        fail("SETTINGS", "nothing", "the name of a preset or of a YAML file",
-             "see the presets with --list", ConfigError)  # fmt: skip
-    config = with_overrides(read_settings(options.settings), options.set)
-    if options.show:
-        if options.json:
-            print(json_text(as_plain(config)))
-            return None
-        print(yaml.safe_dump(as_plain(config), sort_keys=False, allow_unicode=True).rstrip())
-        return None
-    return config
-
-
-def _printer(options: argparse.Namespace) -> console.Printer:
-    return console.Printer(quiet=options.quiet or options.json)
+__all__ = ["evaluate_command", "train_command"]
 
 
 # --- linvae train --------------------------------------------------------------------------------
@@ -69,7 +40,7 @@ def _printer(options: argparse.Namespace) -> console.Printer:
 
 def train_command(options: argparse.Namespace) -> int:
     """Train one network into a folder."""
-    config = _settings(options)
+    config = settings_of(options)
     if config is None:
         return 0
     if options.dedicated is not None:
@@ -78,7 +49,7 @@ def train_command(options: argparse.Namespace) -> int:
     if seed < 0:
         fail("--seed", seed, "an integer >= 0", "choose one", ConfigError)
     folder = Path(options.output or Path("runs") / config.name / run_name(config, seed))
-    printer = _printer(options)
+    printer = printer_for(options)
     material = Material(config)
     material.split("test")  # what cannot be judged need not be trained
     printer.line(_what(config, seed) + f" Folder: {folder}")
@@ -90,7 +61,7 @@ def train_command(options: argparse.Namespace) -> int:
     if result.status == "interrupted":
         print(f"linvae: interrupted after {result.steps} steps; the state is saved; go on with the "
               "same command and --resume", file=sys.stderr)  # fmt: skip
-        return _INTERRUPTED
+        return INTERRUPTED
     curve = _curve(run, material, _betas_of(config))
     printer.line(f"{result.steps} steps in {result.seconds:.0f} s, {run.n_parameters} parameters.")
     printer.line()
@@ -130,7 +101,7 @@ def evaluate_command(options: argparse.Namespace) -> int:
         fail("--beta or --find", "a wish for other β's of a network trained for one",
              f"none: it is for β = {run.config.beta.value:g}", "leave it out",
              ConfigError)  # fmt: skip
-    printer = _printer(options)
+    printer = printer_for(options)
     printer.line(_what(run.config, run.seed))
     low, high = run.config.beta.low, run.config.beta.high
     if is_multi_rate(run.config) and (betas.min() < low * 0.999 or betas.max() > high * 1.001):
@@ -165,6 +136,7 @@ def evaluate_command(options: argparse.Namespace) -> int:
         words = (f"{v:.4g} ± {e:.2g}" for v, e in zip(found.nll, found.nll_se, strict=True))
         printer.line(f"−log p(x) is at most (nats): {'; '.join(words)}.")
     _find(options, run, samples, document, printer)
+    evaluate_images(options, run, material, curve, document, printer)
     if options.json:
         print(json_text(document))
     return 0
@@ -244,68 +216,3 @@ def _print_curve(
 def _with_error(curve: LearnedCurve, name: str, i: int) -> str:
     value, error = getattr(curve, name)[i], getattr(curve, f"{name}_se")[i]
     return f"{console.number(value, 5)} ± {console.number(error, 1)}"
-
-
-# --- linvae compare ------------------------------------------------------------------------------
-
-
-def compare_command(options: argparse.Namespace) -> int:
-    """Run a whole experiment and write its record and its picture."""
-    from deep.comparison.experiment import run_experiment
-
-    config = _settings(options)
-    if config is None:
-        return 0
-    printer = _printer(options)
-    wanted = not (options.quiet or options.json)
-    printer.line(f"{config.title or config.name} Runs: {Path(options.runs) / config.name}")
-    with console.progress_bar("training", wanted=wanted) as bar:
-
-        def progress(name: str, number: int, total: int) -> Any:
-            if bar is None:
-                return None
-            return lambda done, steps: bar(number * steps + done, total * steps)
-
-        try:
-            record = run_experiment(
-                config, runs=Path(options.runs), output=Path(options.output),
-                command=_command(options), progress=progress,
-            )  # fmt: skip
-        except RunInterruptedError as stopped:
-            print(f"linvae: interrupted; {stopped} is saved; the same command goes on",
-                  file=sys.stderr)  # fmt: skip
-            return _INTERRUPTED
-    _print_record(printer, record)
-    for suffix in ("json", "png"):
-        printer.line(f"Written: {Path(options.output) / config.name}.{suffix}")
-    if options.json:
-        print(json_text(record))
-    return 0
-
-
-def _command(options: argparse.Namespace) -> str:
-    changes = f" --set {shlex.join(options.set)}" if options.set else ""
-    return f"linvae compare {shlex.quote(options.settings)}{changes}"
-
-
-def _print_record(printer: console.Printer, record: dict[str, Any]) -> None:
-    for name, title in (
-        ("multi_rate", "One network for all β"),
-        ("dedicated", "One network per β"),
-    ):
-        if not record[name]:
-            continue
-        printer.heading(title)
-        rows = []
-        for point in record[name]:
-            share = "(< 1 nat)" if point["in_nats"] else f"{100 * point['normalised_excess']:.2f} %"
-            numbers = (point[key] for key in ("beta", "rate", "distortion", "optimum"))
-            excess = f"{point['excess_nats']:.4f} ± {console.number(point['excess_nats_se'], 1)}"
-            rows.append([*(console.number(v, 5) for v in numbers), excess, share])
-        printer.table(("β", "rate", "distortion", "optimum", "excess", "of collapse"), rows)
-    printer.line()
-    printer.line(f"Reference: {record['reference']['statement']}")
-    cost = record["cost"]
-    printer.line(f"{cost['parameters']} parameters; {cost['multi_rate_seconds']:.0f} s of training"
-                 + (f", {cost['dedicated_seconds']:.0f} s for the dedicated networks together."
-                    if cost["dedicated_seconds"] else "."))  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,9 +16,16 @@ from deep._checks import fail
 from deep.comparison.bernoulli_fit import fit_bernoulli
 from deep.comparison.calibrated import calibrated_reference
 from deep.comparison.curves import ComparedCurve, compare_curve
+from deep.comparison.describing import (
+    COMMON_NOTES,
+    check_output,
+    conditions_of,
+    training_in_words,
+)
 from deep.comparison.figure import save_picture
+from deep.comparison.jobs import Materials, Progress, check_jobs, run_tasks, trained_run
 from deep.comparison.linear import exact_curve
-from deep.comparison.record import conditions, experiment_record, save_record
+from deep.comparison.record import experiment_record, save_record
 from deep.comparison.reference import (
     Reference,
     linear_reference,
@@ -28,17 +34,15 @@ from deep.comparison.reference import (
 from deep.config import ExperimentConfig
 from deep.data.binarise import binarise_once
 from deep.data.load import DataSet
-from deep.errors import ConfigError, RunInterruptedError
+from deep.errors import ConfigError
 from deep.evaluation.curve import LearnedCurve, evaluate_curve
 from deep.networks.linear import MultiRateLinearVAE
-from deep.runs import Material, Run, dedicated_settings, is_multi_rate, run_name, train_run
+from deep.runs import Material, Run, dedicated_settings, is_multi_rate, run_name
 from deep.settings import as_plain
 
 __all__ = ["run_experiment"]
 
 FloatArray = NDArray[np.float64]
-# (what is trained, its number, of how many) -> callback for its steps
-Progress = Callable[[str, int, int], Callable[[int, int], None] | None]
 
 _REFERENCE_SAMPLES = 10_000  # enough to optimise a Bernoulli linear VAE on
 
@@ -75,6 +79,7 @@ def run_experiment(
     runs: Path,
     output: Path,
     command: str,
+    jobs: int = 1,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Train what is not trained yet, compare, and write ``NAME.json`` and ``NAME.png``.
@@ -93,6 +98,8 @@ def run_experiment(
     output : Path
     command : str
         That makes the record; written into it.
+    jobs : int
+        Processes that train whole runs side by side, each with one thread.
     progress : callable, optional
 
     Returns
@@ -116,11 +123,17 @@ def run_experiment(
              "compare a multi-rate network; the dedicated ones are trained beside it",
              ConfigError)  # fmt: skip
     _check_reference(config)
-    _check_output(output)
-    material = Material(config)
+    check_output(output)
+    materials = Materials()
+    material = materials.of(config)
     judge = _judge(config, material)
-    report = progress or (lambda *_: None)
-    trained = _train_all(config, material, runs / config.name, report)
+    plans = _plans(config, runs / config.name)
+    check_jobs(jobs, [plan.settings for plan in plans])
+    if jobs > 1:  # in other processes, whose networks are then loaded here
+        run_tasks([replace(plan, kept=False) for plan in plans], jobs=jobs, progress=progress)
+        progress = None
+    found = run_tasks(plans, materials=materials, progress=progress)
+    trained = _by_seed(config, plans, found)
     betas = _betas(config, config.evaluation.points)
     multi = [judge.compared(run, betas) for run, _ in trained]
     alone = [_joined(judge, dedicated) for _, dedicated in trained if dedicated]
@@ -128,7 +141,7 @@ def run_experiment(
         experiment=config.title or config.name,
         command=command,
         config=as_plain(config),
-        conditions=_conditions(config, material, judge),
+        conditions=conditions_of(config, material, judge.judged_on, jobs=jobs),
         multi_rate=multi,
         dedicated=alone,
         reference=judge.reference,
@@ -147,47 +160,53 @@ def _betas(config: ExperimentConfig, points: int) -> FloatArray:
     return np.geomspace(*config.reading_range, points) if points else np.zeros(0)
 
 
-def _check_output(output: Path) -> None:
-    reason = None
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        reason = error.strerror
-    if reason is None and not os.access(output, os.W_OK | os.X_OK):
-        reason = "not writable"
-    if reason is not None:
-        fail("output", f"{str(output)!r} ({reason})", "a folder that can be written",
-             "name another")  # fmt: skip
-
-
 # --- training ------------------------------------------------------------------------------------
 
 _Trained = tuple[Run, list[Run]]  # of one seed: the multi-rate run, the dedicated ones
 
 
-def _train_all(
-    config: ExperimentConfig, material: Material, folder: Path, progress: Progress
-) -> list[_Trained]:
+@dataclass(frozen=True)
+class _PlannedRun:
+    """One run, to be trained or loaded."""
+
+    settings: ExperimentConfig
+    seed: int
+    folder: Path
+    kept: bool = True  # False: left in its folder alone
+
+    @property
+    def name(self) -> str:
+        return run_name(self.settings, self.seed)
+
+    def __call__(self, materials: Materials, progress: Callable[[int, int], None]) -> Run | None:
+        run = trained_run(self.settings, materials, seed=self.seed,
+                          folder=self.folder / self.name, progress=progress)  # fmt: skip
+        return run if self.kept else None
+
+
+def _plans(config: ExperimentConfig, folder: Path) -> list[_PlannedRun]:
     alone = config.dedicated
-    betas = _betas(config, alone.points)
-    with_dedicated = len(config.seeds) if alone.seeds is None else alone.seeds
-    plans = [
-        (seed, None if i == 0 else float(betas[i - 1]))
-        for place, seed in enumerate(config.seeds)
-        for i in range(1 + (len(betas) if place < with_dedicated else 0))
-    ]
+    some = len(config.seeds) if alone.seeds is None else alone.seeds
+    plans = []
+    for place, seed in enumerate(config.seeds):
+        plans.append(_PlannedRun(config, seed, folder))
+        if place < some:
+            plans += [
+                _PlannedRun(dedicated_settings(config, float(beta)), seed, folder)
+                for beta in _betas(config, alone.points)
+            ]
+    return plans
+
+
+def _by_seed(
+    config: ExperimentConfig, plans: Sequence[_PlannedRun], runs: Sequence[Run]
+) -> list[_Trained]:
     found: dict[int, _Trained] = {}
-    for number, (seed, beta) in enumerate(plans):
-        settings = config if beta is None else dedicated_settings(config, beta)
-        name = run_name(settings, seed)
-        run = train_run(settings, material, seed=seed, folder=folder / name, resume=True,
-                        progress=progress(name, number, len(plans)))  # fmt: skip
-        if run.result is not None and run.result.status == "interrupted":
-            raise RunInterruptedError(str(folder / name))
-        if beta is None:
-            found[seed] = (run, [])
+    for plan, run in zip(plans, runs, strict=True):
+        if is_multi_rate(plan.settings):
+            found[plan.seed] = (run, [])
         else:
-            found[seed][1].append(run)
+            found[plan.seed][1].append(run)
     return [found[seed] for seed in config.seeds]
 
 
@@ -345,40 +364,15 @@ def _held_out(
 # --- saying how ----------------------------------------------------------------------------------
 
 
-def _conditions(config: ExperimentConfig, material: Material, judge: _Judge) -> dict[str, Any]:
-    fresh = _from_source(config)
-    train = "fresh samples at every step" if fresh else f"{len(material.split('train'))} samples"
-    plan = config.training
-    return conditions(
-        "torch",
-        seeds=list(config.seeds),
-        data={
-            "name": config.data.name,
-            "training": train,
-            "judged_on": judge.judged_on,
-        },
-        device="gpu" if plan.accelerator != "cpu" and torch.cuda.is_available() else "cpu",
-        torch_threads=plan.threads or torch.get_num_threads(),
-    )
-
-
 def _notes(config: ExperimentConfig) -> list[str]:
     notes = [
-        "Seconds are those of the training loop alone, without loading and evaluation.",
-        "The conditions are those of the process that wrote this record: networks that it found "
-        "trained were not trained again, and their seconds are those of their own training.",
-        f"Multi-rate networks: {_plan(config)}.",
+        *COMMON_NOTES,
+        f"Multi-rate networks: {training_in_words(config)}.",
     ]
     if config.dedicated.points:
+        alone = dedicated_settings(config, config.reading_range[0])
         notes += [
             "Dedicated networks have the same layers without gates, and as many steps each.",
-            f"Dedicated networks: {_plan(dedicated_settings(config, config.reading_range[0]))}.",
+            f"Dedicated networks: {training_in_words(alone)}.",
         ]
     return notes
-
-
-def _plan(config: ExperimentConfig) -> str:
-    rates = config.training.optimiser
-    gates = rates.gate_learning_rate
-    own = "" if gates is None else f" ({gates:g} for gates and other vectors)"
-    return f"learning rate {rates.learning_rate:g}{own}, annealing of beta {config.beta.annealing}"

@@ -19,7 +19,7 @@ from deep.errors import DataError
 from linvae import datafiles
 from linvae.errors import InputError
 
-__all__ = ["SUFFIXES", "read_samples"]
+__all__ = ["SUFFIXES", "read_samples", "read_vector"]
 
 SUFFIXES = (".npy", ".npz", ".csv", ".amat", ".amat.gz", ".idx", ".idx.gz")
 _IDX = re.compile(r"(\.idx|[.-]idx\d-\w+)(\.gz)?$")
@@ -59,6 +59,28 @@ def read_samples(path: str | Path, key: str | None = None) -> tuple[NDArray[Any]
     except InputError as error:
         raise DataError(str(error).replace("--key", "key")) from error
     return np.asarray(data.samples).reshape(data.stored_shape), _kept(data.notes)
+
+
+def read_vector(path: str | Path) -> NDArray[Any]:
+    """Read integers (N,) from a .npy file; (N, 1) and (1, N) count as well.
+
+    Raises
+    ------
+    DataError
+        A missing or damaged file, objects, no integers, another shape.
+    """
+    found = check_file(path)
+    _check_headers(found)
+    try:
+        values = np.load(found, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        reason = " ".join(str(error).split())[:120]
+        refuse(f"{str(path)!r}, damaged or not a .npy file of numbers ({reason})", "integers",
+               "write it again with numpy.save")  # fmt: skip
+    if values.dtype.kind not in "iu" or values.size != max(values.shape, default=0):
+        refuse(f"{str(path)!r} of shape {values.shape} and dtype {values.dtype}",
+               "a row of integers", "write it again with numpy.save")  # fmt: skip
+    return np.asarray(values.reshape(-1))
 
 
 def _kept(notes: tuple[str, ...]) -> tuple[str, ...]:

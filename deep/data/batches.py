@@ -11,7 +11,7 @@ from deep._checks import fail
 from deep.errors import DataError
 from deep.randomness import generator
 
-__all__ = ["Batches", "TensorBatches", "to_scale"]
+__all__ = ["Batches", "EpochOrder", "TensorBatches", "to_scale"]
 
 
 class Batches(Protocol):
@@ -34,8 +34,38 @@ def to_scale(samples: Tensor, dtype: torch.dtype) -> Tensor:
     return scaled.div_(255) if samples.dtype == torch.uint8 else scaled
 
 
+class EpochOrder:
+    """Which samples make a step: a new random order each epoch, without the last partial batch.
+
+    Parameters
+    ----------
+    count : int
+        Number of samples, >= 1.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._order: tuple[tuple[int, int], Tensor] | None = None  # a cache, not a state
+
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Number of full batches; 1 when the batch size exceeds the number of samples."""
+        return max(1, self._count // batch_size)
+
+    def chosen(self, step: int, batch_size: int, seed: int) -> Tensor:
+        """Indices of the samples of a step; a pure function of its arguments."""
+        epoch, place = divmod(step, self.steps_per_epoch(batch_size))
+        start = place * batch_size
+        return self._permutation(epoch, seed)[start : start + batch_size]
+
+    def _permutation(self, epoch: int, seed: int) -> Tensor:
+        if self._order is None or self._order[0] != (epoch, seed):
+            draws = generator(seed, "order", epoch)
+            self._order = ((epoch, seed), torch.randperm(self._count, generator=draws))
+        return self._order[1]
+
+
 class TensorBatches:
-    """Samples in memory, in a new random order each epoch; the last partial batch is left out.
+    """Samples in memory, in the order of :class:`EpochOrder`.
 
     Parameters
     ----------
@@ -56,7 +86,7 @@ class TensorBatches:
                  "pass one row per sample", DataError)  # fmt: skip
         self._samples = samples
         self._dtype = dtype
-        self._order: tuple[tuple[int, int], Tensor] | None = None  # a cache, not a state
+        self._order = EpochOrder(len(samples))
         self.sample_shape = tuple(samples.shape[1:])
 
     def __len__(self) -> int:
@@ -64,18 +94,8 @@ class TensorBatches:
 
     def steps_per_epoch(self, batch_size: int) -> int:
         """Number of full batches; 1 when the batch size exceeds the number of samples."""
-        return max(1, len(self._samples) // batch_size)
+        return self._order.steps_per_epoch(batch_size)
 
     def batch(self, step: int, batch_size: int, seed: int) -> Tensor:
         """Samples of a step; see :class:`Batches`."""
-        epoch, place = divmod(step, self.steps_per_epoch(batch_size))
-        start = place * batch_size
-        chosen = self._samples[self._permutation(epoch, seed)[start : start + batch_size]]
-        return to_scale(chosen, self._dtype)
-
-    def _permutation(self, epoch: int, seed: int) -> Tensor:
-        if self._order is None or self._order[0] != (epoch, seed):
-            draws = generator(seed, "order", epoch)
-            order = torch.randperm(len(self._samples), generator=draws)
-            self._order = ((epoch, seed), order)
-        return self._order[1]
+        return to_scale(self._samples[self._order.chosen(step, batch_size, seed)], self._dtype)

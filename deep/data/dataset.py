@@ -41,6 +41,9 @@ class DataSet:
     labels : ndarray of integers (N,) or None
     grey_probabilities : bool
         True: samples are probabilities of pixels, to be drawn as 0 or 1 anew at every step.
+    mirrored : bool
+        True: half of the samples of every step are to be mirrored. Samples and spectrum are those
+        of the images as they are.
 
     Raises
     ------
@@ -56,6 +59,7 @@ class DataSet:
     notes: tuple[str, ...] = ()
     labels: NDArray[Any] | None = None
     grey_probabilities: bool = False
+    mirrored: bool = False
 
     def __post_init__(self) -> None:
         shape = self.samples.shape
@@ -92,6 +96,20 @@ class DataSet:
     def flattened(self) -> DataSet:
         """The same samples as rows (N, n), for networks that take vectors."""
         return replace(self, samples=self.samples.reshape(len(self), -1))
+
+    def with_channels(self) -> DataSet:
+        """Grey images (N, height, width) as (N, 1, height, width); colours as they are.
+
+        Raises
+        ------
+        DataError
+            Samples that are no images.
+        """
+        dims = len(self.sample_shape)
+        if dims not in (2, 3):
+            refuse(f"samples of shape {self.sample_shape}", "images (height, width) or (channels, "
+                   "height, width)", "use a network for vectors", self.name)  # fmt: skip
+        return self if dims == 3 else replace(self, samples=self.samples[:, None])
 
     def first(self, count: int | None) -> DataSet:
         """The first `count` samples; all of them when there are no more, or for None."""

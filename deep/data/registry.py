@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["REMOTE_SETS", "RemoteFile", "RemoteSet"]
+__all__ = ["IMAGE_SETS", "REMOTE_SETS", "RemoteFile", "RemoteSet"]
 
 
 @dataclass(frozen=True)
@@ -32,11 +32,12 @@ class RemoteSet:
         Of the images.
     sample_shape : tuple of int
     images, labels : mapping from split to RemoteFile
+        The same file for several splits, or one for both, when it holds both.
     """
 
     name: str
     mirrors: tuple[str, ...]
-    format: Literal["idx", "amat"]
+    format: Literal["idx", "amat", "zip", "tar", "mat"]
     sample_shape: tuple[int, ...]
     images: Mapping[str, RemoteFile]
     labels: Mapping[str, RemoteFile] = field(default_factory=dict)
@@ -141,3 +142,65 @@ _BINARIZED_MNIST = RemoteSet(
 )
 
 REMOTE_SETS = {known.name: known for known in (_MNIST, _FASHION_MNIST, _BINARIZED_MNIST)}
+
+# Sizes and checksums of the following were published by users of the same addresses; the lists
+# agree with one another. Omniglot as chardata.mat and CelebA have no lasting address: their
+# loaders take files that the user has.
+_OMNIGLOT = RemoteSet(
+    name="omniglot",
+    mirrors=("https://raw.githubusercontent.com/brendenlake/omniglot/master/python/",),
+    format="zip",
+    sample_shape=(105, 105),
+    images={
+        "train": RemoteFile(
+            "images_background.zip",
+            9_464_212,
+            "ad41ab679c8b5d90b271ef46be6987cc81211774a695c29dcc5367b2b26ee640",
+        ),
+        "test": RemoteFile(
+            "images_evaluation.zip",
+            6_462_886,
+            "1f61a8f3366785b057fc117d9228e78a16e3d976c8953b2a10fcc74cf0609cee",
+        ),
+    },
+)
+
+
+def _cifar(name: str, size: int, sha256: str) -> RemoteSet:
+    file = RemoteFile(f"{name.replace('cifar', 'cifar-')}-binary.tar.gz", size, sha256)
+    mirrors = ("https://www.cs.toronto.edu/~kriz/",)
+    return RemoteSet(name, mirrors, "tar", (3, 32, 32), {"train": file, "test": file})
+
+
+_CIFAR10 = _cifar(
+    "cifar10", 170_052_171, "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
+)
+_CIFAR100 = _cifar(
+    "cifar100", 168_513_733, "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec"
+)
+
+_SVHN = RemoteSet(
+    name="svhn",
+    mirrors=("http://ufldl.stanford.edu/housenumbers/",),
+    format="mat",
+    sample_shape=(3, 32, 32),
+    images={
+        "train": RemoteFile(
+            "train_32x32.mat",
+            182_040_794,
+            "435e94d69a87fde4fd4d7f3dd208dfc32cb6ae8af2240d066de1df7508d083b8",
+        ),
+        "test": RemoteFile(
+            "test_32x32.mat",
+            64_275_384,
+            "cdce80dfb2a2c4c6160906d0bd7c68ec5a99d7ca4831afa54f09182025b6a75b",
+        ),
+        "extra": RemoteFile(
+            "extra_32x32.mat",
+            1_329_278_602,
+            "a133a4beb38a00fcdda90c9489e0c04f900b660ce8a316a5e854838379a71eb3",
+        ),
+    },
+)
+
+IMAGE_SETS = {known.name: known for known in (_OMNIGLOT, _CIFAR10, _CIFAR100, _SVHN)}

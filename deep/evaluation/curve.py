@@ -160,7 +160,7 @@ def _measure(
     calibrated = isinstance(likelihood, CalibratedGaussian)
     known = betas_for(block.samples, betas)
     found = []
-    for which, place in pairs(len(betas), len(block.samples), batch_size):
+    for which, place in pairs(len(betas), len(block.samples), batch_size, block.samples.device):
         inputs, beta = block.samples[place], known[which]
         mean, log_variance = model.encode(inputs, beta)
         deviation = torch.exp(log_variance / 2)

@@ -133,7 +133,7 @@ def _block_nll(
     known = betas_for(block.samples, betas)
     latents = int(model.latent_dim)
     found = []
-    for which, place in pairs(len(betas), len(block.samples), batch_size):
+    for which, place in pairs(len(betas), len(block.samples), batch_size, block.samples.device):
         inputs, beta = block.samples[place], known[which]
         mean, log_variance = model.encode(inputs, beta)
         total = torch.full((len(place),), -math.inf, dtype=torch.float64, device=inputs.device)

@@ -93,7 +93,9 @@ def active_units(
             known = betas_for(block.samples, weights)
             found = [
                 cast(VAENetwork, model).encode(block.samples[place], known[which])[0].double().cpu()
-                for which, place in pairs(len(weights), len(block.samples), batch_size)
+                for which, place in pairs(
+                    len(weights), len(block.samples), batch_size, block.samples.device
+                )
             ]
             means = as_array(torch.cat(found).reshape(len(weights), len(block.samples), -1))
             finite("active_units", means, weights)

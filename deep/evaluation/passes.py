@@ -95,10 +95,13 @@ def normal_noise(
     return torch.randn(shape, generator=source, dtype=torch.float64).to(block.samples)
 
 
-def pairs(n_betas: int, n_samples: int, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+def pairs(
+    n_betas: int, n_samples: int, batch_size: int, device: torch.device
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Indices of β and of sample for all pairs, β by β, in batches of bounded size."""
     for start in range(0, n_betas * n_samples, batch_size):
-        flat = torch.arange(start, min(start + batch_size, n_betas * n_samples))
+        end = min(start + batch_size, n_betas * n_samples)
+        flat = torch.arange(start, end, device=device)
         yield flat // n_samples, flat % n_samples
 
 
@@ -148,7 +151,7 @@ def finite(name: str, values: FloatArray, betas: FloatArray) -> FloatArray:
 
 def as_array(values: Tensor) -> FloatArray:
     """Float64 array of the values of a tensor."""
-    return np.asarray(values.numpy(), dtype=np.float64)
+    return np.asarray(values.detach().cpu().numpy(), dtype=np.float64)
 
 
 def sealed(values: ArrayLike) -> FloatArray:
@@ -192,6 +195,10 @@ class Moments:
     def error_covariance(self) -> FloatArray:
         """Covariances (B, quantities, quantities) of the averages, with N − 1."""
         return self._scatter / ((self.count - 1) * self.count)
+
+    def covariance(self) -> FloatArray:
+        """Covariances (B, quantities, quantities) over the samples, with N − 1."""
+        return self._scatter / (self.count - 1)
 
     def variance(self) -> FloatArray:
         """Variances (B, quantities) over the samples, with N."""

@@ -14,22 +14,26 @@ from deep.config import ModelConfig
 from deep.networks.linear import LAYERS, MultiRateLinearVAE
 from deep.networks.linear_parts import whitening
 
-__all__ = ["linear_from_config"]
+__all__ = ["Moments", "linear_from_config"]
 
 
-class _Moments(Protocol):
+class Moments(Protocol):
     """Mean (n,) and covariance (n, n) of the data, as arrays; a spectrum has them."""
 
     @property
-    def mean(self) -> Any: ...
+    def mean(self) -> Any:
+        """(n,)."""
+        ...
 
     @property
-    def covariance(self) -> Any: ...
+    def covariance(self) -> Any:
+        """(n, n)."""
+        ...
 
 
 def linear_from_config(
     config: ModelConfig,
-    moments: _Moments,
+    moments: Moments,
     *,
     generator: torch.Generator,
     beta_range: tuple[float, float],

@@ -8,57 +8,16 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from deep._checks import fail
-from deep.config import ModelConfig
-from deep.errors import ConfigError
+from deep.networks.blocks import GaussianHead, linear
+from deep.networks.gating import with_gates
 from deep.networks.vae import VAE, MultiRateVAE
 
-__all__ = ["GaussianHead", "linear", "mlp_from_config", "mlp_vae"]
+__all__ = ["GaussianHead", "linear", "mlp_vae", "plain_mlp_vae"]
 
 _ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "gelu": nn.GELU, "silu": nn.SiLU}
-# The posterior's gates multiply variances, so their logarithms are added to log-variances.
-_POSTERIOR = {
-    "none": "none",
-    "sigmoid": "log_sigmoid",
-    "min_exp": "log_min_exp",
-    "film": "film",
-}
-
-
-def linear(
-    inputs: int, outputs: int, generator: torch.Generator, dtype: torch.dtype = torch.float32
-) -> nn.Linear:
-    r"""Linear layer with weights and biases uniform on ±1/√inputs, from the given generator.
-
-    That is what PyTorch draws, but not from its global generator.
-    """
-    layer = nn.utils.skip_init(nn.Linear, inputs, outputs, dtype=dtype)
-    bound = 1 / math.sqrt(inputs)
-    with torch.no_grad():
-        for parameter in (layer.weight, layer.bias):
-            parameter.uniform_(-bound, bound, generator=generator)
-    return layer
-
-
-class GaussianHead(nn.Module):
-    """Mean and log-variance, each (N, k), from features (N, m)."""
-
-    def __init__(
-        self,
-        features: int,
-        latent_dim: int,
-        generator: torch.Generator,
-        dtype: torch.dtype = torch.float32,
-    ) -> None:
-        super().__init__()
-        self.mean = linear(features, latent_dim, generator, dtype)
-        self.log_variance = linear(features, latent_dim, generator, dtype)
-
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Both parts of q(z|x)."""
-        return self.mean(features), self.log_variance(features)
 
 
 def mlp_vae(
@@ -118,39 +77,19 @@ def mlp_vae(
     -----
     Source: Bae et al. 2023, Eq. 6 and 7 and Fig. 2.
     """
-    sizes = [math.prod(sample_shape), *hidden, latent_dim]
-    if not sample_shape or min(sizes) < 1:
-        fail("sizes", f"sample_shape {tuple(sample_shape)}, hidden {tuple(hidden)}, latent_dim "
-             f"{latent_dim}", "integers >= 1", "correct the one that is not")  # fmt: skip
-    if activation not in _ACTIVATIONS:
-        fail("activation", repr(activation), f"one of {', '.join(_ACTIVATIONS)}", "choose one")
-    head = GaussianHead(sizes[-2], latent_dim, generator, dtype)
-    encoder = _stack(sizes[:-1], activation, generator, dtype)
-    decoder = _stack(sizes[:0:-1], activation, generator, dtype)
-    vae = VAE(
-        nn.Sequential(OrderedDict(flatten=nn.Flatten(), **encoder, head=head)),
-        nn.Sequential(
-            OrderedDict(
-                **decoder,
-                output=linear(sizes[1], sizes[0], generator, dtype),
-                unflatten=nn.Unflatten(1, tuple(sample_shape)),
-            )
+    return with_gates(
+        plain_mlp_vae(
+            sample_shape,
+            latent_dim,
+            generator=generator,
+            hidden=hidden,
+            activation=activation,
+            dtype=dtype,
         ),
-        latent_dim,
-    )
-    if beta_range is None or {encoder_gate, posterior_gate, decoder_gate} == {"none"}:
-        return vae
-    if posterior_gate not in _POSTERIOR:
-        fail("posterior_gate", repr(posterior_gate), f"one of {', '.join(_POSTERIOR)}: others "
-             "can make a variance 0 or negative", "choose one of them", ConfigError)  # fmt: skip
-    return MultiRateVAE(
-        vae,
         beta_range=beta_range,
-        gate={
-            "encoder.head.log_variance": _POSTERIOR[posterior_gate],
-            "encoder.*": encoder_gate,
-            "decoder.*": decoder_gate,
-        },
+        encoder_gate=encoder_gate,
+        posterior_gate=posterior_gate,
+        decoder_gate=decoder_gate,
         gated=gated,
         ungated=ungated,
         slope_std=slope_std,
@@ -158,31 +97,44 @@ def mlp_vae(
     )
 
 
-def mlp_from_config(
-    config: ModelConfig,
+def plain_mlp_vae(
     sample_shape: Sequence[int],
+    latent_dim: int,
     *,
     generator: torch.Generator,
-    beta_range: tuple[float, float] | None = None,
+    hidden: Sequence[int] = (400,),
+    activation: str = "relu",
+    extra_inputs: int = 0,
     dtype: torch.dtype = torch.float32,
-) -> VAE | MultiRateVAE:
-    """Build the MLP of a configuration; arguments and errors as for :func:`mlp_vae`.
+) -> VAE:
+    """Fully connected VAE without gates; arguments and errors as for :func:`mlp_vae`.
 
-    There is no normalisation in it, so ``placement`` makes no difference.
+    Encoder and decoder see ``extra_inputs`` numbers beside the sample and beside the latents; see
+    :class:`deep.networks.conditioned.BetaInputVAE`.
     """
-    return mlp_vae(
-        sample_shape,
-        config.latent_dim,
-        generator=generator,
-        hidden=config.hidden,
-        activation=config.activation,
-        beta_range=beta_range,
-        encoder_gate=config.encoder_gate,
-        posterior_gate=config.posterior_gate,
-        decoder_gate=config.decoder_gate,
-        gated=config.gated,
-        ungated=config.ungated,
-        dtype=dtype,
+    features = math.prod(sample_shape)
+    sizes = [features, *hidden, latent_dim]
+    if not sample_shape or min(sizes) < 1:
+        fail("sizes", f"sample_shape {tuple(sample_shape)}, hidden {tuple(hidden)}, latent_dim "
+             f"{latent_dim}", "integers >= 1", "correct the one that is not")  # fmt: skip
+    if activation not in _ACTIVATIONS:
+        fail("activation", repr(activation), f"one of {', '.join(_ACTIVATIONS)}", "choose one")
+    sizes[0] += extra_inputs
+    head = GaussianHead(sizes[-2], latent_dim, generator, dtype)
+    encoder = _stack(sizes[:-1], activation, generator, dtype)
+    sizes[-1] += extra_inputs
+    decoder = _stack(sizes[:0:-1], activation, generator, dtype)
+    wide = sizes[1] if hidden else sizes[-1]
+    return VAE(
+        nn.Sequential(OrderedDict(flatten=nn.Flatten(), **encoder, head=head)),
+        nn.Sequential(
+            OrderedDict(
+                **decoder,
+                output=linear(wide, features, generator, dtype),
+                unflatten=nn.Unflatten(1, tuple(sample_shape)),
+            )
+        ),
+        latent_dim,
     )
 
 

@@ -34,11 +34,14 @@ class BetaDraws:
         part is chance. ``constant``: ``value`` for all.
     value : float
         Of ``constant``, > 0.
+    tilt : float
+        τ >= 0 of :meth:`weight`; not read by ``constant``.
 
     Raises
     ------
     InputError
-        Not 0 < a < b, a value that is not positive and finite, an unknown way to draw.
+        Not 0 < a < b, a value that is not positive and finite, an unknown way to draw, a tilt that
+        is negative or not finite.
 
     Notes
     -----
@@ -48,21 +51,30 @@ class BetaDraws:
     beta_range: tuple[float, float] = (0.01, 10.0)
     draw: Draw = "stratified"
     value: float = 1.0
+    tilt: float = 0.0
 
     def __post_init__(self) -> None:
         check_beta_range(self.beta_range)
         check_positive("value", self.value, "β weighs the rate")
         _check_known("draw", self.draw, get_args(Draw))
+        if not 0 <= self.tilt < math.inf:
+            fail("tilt", self.tilt, "a finite number >= 0", "pass 0 for equal weights")
 
     @classmethod
     def of(cls, config: BetaConfig) -> BetaDraws:
         """Draws that a configuration describes."""
-        return cls((config.low, config.high), config.draw, config.value)
+        return cls((config.low, config.high), config.draw, config.value, config.tilt)
 
     @property
     def per_example(self) -> bool:
         """Whether the samples of a batch have β's of their own."""
         return self.draw in ("example", "stratified")
+
+    def weight(self, beta: Tensor) -> Tensor | float:
+        r"""Weights of the losses of β's, of their shape: :math:`(\beta/\sqrt{ab})^{-\tau}`."""
+        if self.tilt == 0 or self.draw == "constant":
+            return 1.0
+        return (beta / math.sqrt(math.prod(self.beta_range))) ** -self.tilt
 
     def __call__(
         self, count: int, generator: torch.Generator, dtype: torch.dtype = torch.float32
@@ -70,7 +82,7 @@ class BetaDraws:
         """β's for a batch of `count`, () or (count,), on the device of the generator."""
         device = generator.device
         if self.draw == "constant":
-            return torch.tensor(self.value, dtype=dtype, device=device)
+            return torch.full((), self.value, dtype=dtype, device=device)
         shape = (count,) if self.per_example else ()
         place = torch.rand(shape, generator=generator, dtype=torch.float64, device=device)
         if self.draw == "stratified":

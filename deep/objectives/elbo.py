@@ -68,11 +68,12 @@ class SharpnessSchedule:
 class RateDistortionObjective(nn.Module):
     r"""Distortion plus β times rate, averaged over a batch and over the β's drawn for it.
 
-    .. math:: L = \mathbb E_{\log\beta \sim \mathcal U[\log a, \log b]}\;
+    .. math:: L = \mathbb E_{\log\beta \sim \mathcal U[\log a, \log b]}\; w(\beta)\,
               \mathbb E_x [\mathcal D(x; \beta) + \alpha(t)\, \beta\, \mathcal R(x; \beta)]
 
-    with one draw of the latents a sample. Annealing multiplies the weight of the rate by α(t); the
-    gates of the network are told β itself, or what they learn for a β would change with time.
+    with one draw of the latents a sample and the weights w of :meth:`BetaDraws.weight`, 1 unless
+    tilted. Annealing multiplies the weight of the rate by α(t); the gates of the network are told β
+    itself, or what they learn for a β would change with time.
 
     It is a module because the likelihood can have parameters: ``parameters()`` gives them.
 
@@ -146,7 +147,7 @@ class RateDistortionObjective(nn.Module):
             distortions = distortions + spread / (2 * self.likelihood.noise_variance)
         weight = beta * self.annealing(done)
         return LossTerms(
-            loss=(distortions + weight * rates).mean(),
+            loss=(self.betas.weight(beta) * (distortions + weight * rates)).mean(),
             rate=rates.detach().mean(),
             distortion=distortions.detach().mean(),
             beta=weight,

@@ -279,7 +279,7 @@ def _comparable(output: Tensor, samples: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _check_unit(samples: Tensor) -> None:
-    low, high = torch.aminmax(samples.detach())
+    low, high = torch.stack(torch.aminmax(samples.detach())).tolist()  # one wait for a device
     if not (low >= 0 and high <= 1):  # NaN fails too
-        fail("samples", f"values from {float(low):.4g} to {float(high):.4g}", "values in [0, 1]",
+        fail("samples", f"values from {low:.4g} to {high:.4g}", "values in [0, 1]",
              "scale them, or choose a Gaussian likelihood")  # fmt: skip

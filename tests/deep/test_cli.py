@@ -230,7 +230,14 @@ def test_listing_and_showing(settings, capsys):
         (["train", "{}", "--seed", "-1"], "--seed: got -1"),
         (["train", "{}", "--dedicated", "0"], "expected a number > 0"),
         (
-            ["train", "{}", "--set", "model.latent_dim=70", "model.kind=linear"],
+            [
+                "train",
+                "{}",
+                "--set",
+                "model.latent_dim=70",
+                "model.kind=linear",
+                "model.hidden=[400]",
+            ],
             "latent_dim: got 70",
         ),
         (["evaluate", "nowhere"], "the folder of a finished run"),

@@ -244,7 +244,7 @@ def test_entries_that_are_no_numbers_are_refused(tmp_path, kind):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"name": "cifar10"}, "one of digits, mnist"),
+        ({"name": "imagenet"}, "one of digits, mnist"),
         ({"name": "file"}, "data.path: got nothing"),
         ({"name": "file", "path": ""}, "data.path: got nothing"),
         ({"name": "mnist", "path": ""}, "data.path: got nothing"),

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch")
 from sklearn.datasets import load_digits
 
 import linvae as lv
-from deep.comparison import bernoulli_fit, experiment
+from deep.comparison import bernoulli_fit, experiment, jobs
 from deep.config import ExperimentConfig
 from deep.data.load import load_dataset
 from deep.errors import DataError, InputError
@@ -253,7 +253,7 @@ def untrained(monkeypatch):
     def train(*_, **__):
         raise AssertionError("trained before it was refused")
 
-    monkeypatch.setattr(experiment, "train_run", train)
+    monkeypatch.setattr(jobs, "train_run", train)
 
 
 @pytest.mark.usefixtures("untrained")

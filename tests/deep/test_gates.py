@@ -12,6 +12,7 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from deep import gates
+from deep.gate_banks import GateBank
 from linvae import hypernetwork
 from tests.tolerances import assert_close
 
@@ -138,7 +139,7 @@ def test_row_gates_keep_their_own_parameters():
 @pytest.mark.parametrize("sharpness", [1.0, 20.0, math.inf])
 @pytest.mark.parametrize("kind", gates.KINDS)
 def test_banks_start_as_the_identity_and_are_alive(kind, sharpness):
-    bank = gates.GateBank(3, kind, like=torch.zeros(1, dtype=torch.float64))
+    bank = GateBank(3, kind, like=torch.zeros(1, dtype=torch.float64))
     t = torch.linspace(-4, 4, 5, dtype=torch.float64)
     scale, shift = bank(t, sharpness)
     for part, neutral in ((scale, 1.0), (shift, 0.0)):
@@ -161,7 +162,7 @@ def gate_of(bank, t, sharpness=math.inf):
 
 @pytest.mark.parametrize("kind", ["sigmoid", "sqrt_relu", "min_exp", "tanh"])
 def test_banks_are_gates_of_an_affine_map_up_to_a_constant(kind):
-    bank = gates.GateBank(4, kind, like=torch.zeros(1, dtype=torch.float64))
+    bank = GateBank(4, kind, like=torch.zeros(1, dtype=torch.float64))
     w, b = np.array([0.5, -1.0, 2.0, 0.0]), np.array([-2.0, -0.3, -0.1, -1.0])
     with torch.no_grad():
         bank.slope.copy_(torch.tensor(w))
@@ -179,8 +180,8 @@ def test_banks_are_gates_of_an_affine_map_up_to_a_constant(kind):
 def test_log_banks_are_logarithms_and_do_not_underflow(name, sharpness):
     like = torch.zeros(1, dtype=torch.float64)
     multiplied, added = (
-        gates.GateBank(1, name, like=like),
-        gates.GateBank(1, f"log_{name}", like=like),
+        GateBank(1, name, like=like),
+        GateBank(1, f"log_{name}", like=like),
     )
     for bank in (multiplied, added):
         torch.nn.init.constant_(bank.slope, 1.0)
@@ -194,7 +195,7 @@ def test_log_banks_are_logarithms_and_do_not_underflow(name, sharpness):
 
 
 def test_film_is_affine_in_both_parts():
-    bank = gates.GateBank(2, "film", like=torch.zeros(1, dtype=torch.float64))
+    bank = GateBank(2, "film", like=torch.zeros(1, dtype=torch.float64))
     with torch.no_grad():
         bank.slope.copy_(torch.tensor([[1.0, 2.0], [3.0, 4.0]], dtype=torch.float64))
         bank.bias.copy_(torch.tensor([[0.1, 0.2], [0.3, 0.4]], dtype=torch.float64))
@@ -205,12 +206,12 @@ def test_film_is_affine_in_both_parts():
 
 def test_drawn_slopes_need_a_generator_and_come_from_it():
     with pytest.raises(ValueError, match=r"slope_std: got 1.0; expected .*generator"):
-        gates.GateBank(2, "sigmoid", slope_std=1.0)
+        GateBank(2, "sigmoid", slope_std=1.0)
     with pytest.raises(ValueError, match="slope_std: got -1"):
-        gates.GateBank(2, "sigmoid", slope_std=-1)
+        GateBank(2, "sigmoid", slope_std=-1)
     state = torch.random.get_rng_state()
     banks = [
-        gates.GateBank(500, "sigmoid", slope_std=2.0, generator=torch.Generator().manual_seed(seed))
+        GateBank(500, "sigmoid", slope_std=2.0, generator=torch.Generator().manual_seed(seed))
         for seed in (3, 3, 4)
     ]
     assert torch.equal(state, torch.random.get_rng_state())

@@ -13,7 +13,8 @@ from torch import nn
 
 from deep.config import ModelConfig
 from deep.errors import ConfigError, InputError
-from deep.networks.mlp import GaussianHead, linear, mlp_from_config, mlp_vae
+from deep.networks.build import network_from
+from deep.networks.mlp import GaussianHead, linear, mlp_vae
 from deep.networks.vae import VAE, MultiRateVAE
 from tests.tolerances import assert_close
 
@@ -206,7 +207,7 @@ def test_the_configuration_is_followed():
     config = ModelConfig(hidden=(7, 3), latent_dim=2, activation="gelu", encoder_gate="tanh",
                          posterior_gate="none", decoder_gate="affine",
                          gated=("encoder.*", "*.output"), ungated=("*.hidden_2",))  # fmt: skip
-    model = mlp_from_config(config, (6,), generator=gen(), beta_range=RANGE)
+    model = network_from(config, (6,), generator=gen(), beta_range=RANGE)
     assert isinstance(model, MultiRateVAE)
     assert {layer.layer: layer.gate for layer in model.network.layers} == {
         "encoder.hidden_1": "tanh",
@@ -216,9 +217,10 @@ def test_the_configuration_is_followed():
     vae = model.network.module
     assert isinstance(vae.encoder.activation_1, nn.GELU)
     assert vae.encoder.hidden_2.weight.shape == (3, 7)
-    assert isinstance(mlp_from_config(config, (6,), generator=gen()), VAE)
+    alone = network_from(config, (6,), generator=gen(), beta_range=RANGE, multi_rate=False)
+    assert isinstance(alone, VAE)
     without = ModelConfig(encoder_gate="none", posterior_gate="none", decoder_gate="none")
-    assert isinstance(mlp_from_config(without, (6,), generator=gen(), beta_range=RANGE), VAE)
+    assert isinstance(network_from(without, (6,), generator=gen(), beta_range=RANGE), VAE)
 
 
 def test_training_the_gates_makes_one_network_fit_several_betas():
@@ -271,14 +273,20 @@ def test_the_overhead_is_recorded_for_each_choice_of_layers(tmp_path):
     path = tmp_path / "overhead.json"
     threads = str(torch.get_num_threads())
     options = ["--rounds", "2", "--threads", threads, "--output", str(path)]
-    assert gating_overhead.main(options) == 0
-    record = json.loads(path.read_text())
-    assert len(record["networks"]) == 2 * (1 + len(gating_overhead.CHOICES))
-    plain, gated = record["networks"][0], record["networks"][2]
+    assert gating_overhead.main([*options, "--networks", "mlp", "conv"]) == 0
+    rows = json.loads(path.read_text())["networks"]
+    found = {(r["network"], r["gated"], r["beta_per"]): r for r in rows}
+    sizes = [len(gating_overhead.CHOICES[network]) + 1 for network in ("mlp", "conv")]
+    assert len(found) == len(rows) == 2 * sum(sizes)
     # Two numbers per row: 400 + 32 + 32 + 400 + 784 rows.
+    plain, gated = (found["mlp", name, "batch"] for name in ("plain", "all layers"))
     assert gated["parameters"] - plain["parameters"] == 2 * 1648
     assert plain["wall"]["overhead_median"] == 0
-    assert all(n["parameter_overhead"] <= 0.02 for n in record["networks"])
+    # Channels of the stages, latents twice, and maps of 4 x 4 as rows of a linear layer.
+    plain, gated = (found["conv", name, "example"] for name in ("plain", "all layers"))
+    count = 16 + 32 + 64 + 2 * 32 + 64 * 16 + 32 + 16 + 1
+    assert gated["parameters"] - plain["parameters"] == 2 * count
+    assert all(row["parameter_overhead"] <= 0.02 for row in rows)
 
 
 def test_wrong_calls_are_refused():

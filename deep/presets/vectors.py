@@ -1,8 +1,4 @@
-"""Named experiments; ``linvae train NAME`` and ``linvae compare NAME`` run them.
-
-Those called after a figure follow the source's experiment as far as its settings are known, and say
-here what differs.
-"""
+"""Named experiments on vectors: linear networks and MLPs."""
 
 from __future__ import annotations
 
@@ -18,7 +14,7 @@ from deep.config import (
     TrainingConfig,
 )
 
-__all__ = ["PRESETS"]
+__all__ = ["VECTOR_PRESETS"]
 
 _DIGITS_MLP = ExperimentConfig(
     name="digits-mlp",
@@ -115,7 +111,4 @@ _MLP_MNIST_CPU = _MLP_MNIST.with_changes(
     dedicated={"points": 4},
 )
 
-PRESETS: dict[str, ExperimentConfig] = {
-    preset.name: preset
-    for preset in (_DIGITS_MLP, _GAUSSIAN_MLP, _FIG4, _MLP_MNIST, _MLP_MNIST_CPU)
-}
+VECTOR_PRESETS = (_DIGITS_MLP, _GAUSSIAN_MLP, _FIG4, _MLP_MNIST, _MLP_MNIST_CPU)
