@@ -103,7 +103,7 @@ class BetaConfig(_Section):
     ``constant`` is the β-VAE with ``value``. ``annealing`` multiplies β: ``linear`` from 0 to 1
     over the first ``annealing_part`` of the training, ``cyclical`` the same in each of ``cycles``,
     ``geometric`` from low/high to 1. ``tilt`` τ weighs the loss of each β by (β/√(low·high))^−τ:
-    losses are larger at larger β's, whose gradients would otherwise outweigh those of the smaller.
+    positive, it favours the small β's; negative, the large ones.
     """
 
     low: float = Field(default=0.01, gt=0)
@@ -113,7 +113,7 @@ class BetaConfig(_Section):
     annealing: Literal["none", "linear", "cyclical", "geometric"] = "none"
     annealing_part: float = Field(default=0.3, gt=0, le=1)
     cycles: int = Field(default=4, ge=1)
-    tilt: float = Field(default=0.0, ge=0)
+    tilt: float = 0.0
 
     @model_validator(mode="after")
     def _ordered(self) -> BetaConfig:

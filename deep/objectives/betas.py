@@ -35,13 +35,14 @@ class BetaDraws:
     value : float
         Of ``constant``, > 0.
     tilt : float
-        τ >= 0 of :meth:`weight`; not read by ``constant``.
+        τ of :meth:`weight`: above 0 it favours small β's, below 0 large ones; not read by
+        ``constant``.
 
     Raises
     ------
     InputError
         Not 0 < a < b, a value that is not positive and finite, an unknown way to draw, a tilt that
-        is negative or not finite.
+        is not finite.
 
     Notes
     -----
@@ -57,8 +58,8 @@ class BetaDraws:
         check_beta_range(self.beta_range)
         check_positive("value", self.value, "β weighs the rate")
         _check_known("draw", self.draw, get_args(Draw))
-        if not 0 <= self.tilt < math.inf:
-            fail("tilt", self.tilt, "a finite number >= 0", "pass 0 for equal weights")
+        if not math.isfinite(self.tilt):
+            fail("tilt", self.tilt, "a finite number", "pass 0 for equal weights")
 
     @classmethod
     def of(cls, config: BetaConfig) -> BetaDraws:

@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch")
 import linvae as lv
 from deep.config import BetaConfig, ExperimentConfig, TrainingConfig
 from deep.errors import ConfigError, InputError
+from deep.networks.build import network_from
 from deep.networks.linear import MultiRateLinearVAE
 from deep.objectives.betas import (
     Annealing,
@@ -32,6 +33,7 @@ from deep.objectives.likelihoods import (
     DiscretisedLogistic,
     Gaussian,
 )
+from deep.objectives.rate import rate
 from deep.randomness import generator
 from tests.deep.oracle_networks import LinearGaussian, population
 from tests.tolerances import assert_close, tolerance
@@ -75,6 +77,38 @@ def test_shape_range_and_repeatability(draw):
     many = np.ravel(BetaDraws(RANGE, draw)(4000, source(), torch.float64))
     assert (many >= RANGE[0]).all()
     assert (many <= RANGE[1]).all()
+
+
+def test_a_tilt_weighs_the_losses_and_nothing_else():
+    betas = torch.tensor([0.05, 1.0, 20.0], dtype=torch.float64)  # √(0.05 · 20) = 1
+    for tilt in (0.3, -0.3):
+        got = BetaDraws(RANGE, tilt=tilt).weight(betas)
+        assert_close(got.numpy(), betas.numpy() ** -tilt)
+        alone = BetaDraws(RANGE, "constant", tilt=tilt)
+        assert alone.weight(betas) == 1.0, "one β alone has nothing to be weighed against"
+        assert torch.equal(BetaDraws(RANGE, tilt=tilt)(5, source()), BetaDraws(RANGE)(5, source()))
+    assert BetaDraws(RANGE).weight(betas) == 1.0
+
+
+def test_a_tilted_loss_is_the_weighted_mean_of_the_losses_of_its_betas():
+    samples = torch.rand(6, 1, 28, 28, generator=source(), dtype=torch.float64).round()
+    config = {"model": {"kind": "conv", "latent_dim": 2, "channels": (2,)}}
+    settings = ExperimentConfig.model_validate(config)
+    network = network_from(settings.model, (1, 28, 28), generator=source(1), beta_range=RANGE,
+                           dtype=torch.float64)  # fmt: skip
+    network.eval()
+    draws = BetaDraws(RANGE, "example", tilt=0.4)
+    terms = RateDistortionObjective(Bernoulli(), draws)(
+        network, samples, done=0.5, generator=source(2)
+    )
+    again = source(2)
+    betas = draws(6, again, torch.float64)
+    noise = torch.randn(6, 2, generator=again, dtype=torch.float64)
+    mean, log_variance, output = network(samples, betas, noise=noise)
+    losses = Bernoulli().distortion(output, samples) + betas * rate(mean, log_variance)
+    want = float((betas**-0.4 * losses).detach().mean())
+    assert_close(float(terms.loss.detach()), want)
+    assert_close(float(terms.beta.mean()), float(betas.mean()))
 
 
 def test_betas_per_example_are_independent():
