@@ -25,7 +25,7 @@ from deep.objectives.elbo import RateDistortionObjective, objective_from
 from deep.randomness import generator
 from deep.settings import as_plain, checked
 from deep.training.checkpoints import load_weights
-from deep.training.files import read_sealed, replace_file
+from deep.training.files import disk_errors, read_sealed, replace_file
 from deep.training.loop import FitResult, fit
 from deep.variants import MULTI_RATE, with_variant
 
@@ -195,7 +195,8 @@ def _keep_settings(folder: Path, config: ExperimentConfig, seed: int) -> None:
     if plain["data"]["path"] is not None:
         plain["data"]["path"] = os.path.abspath(os.path.expanduser(plain["data"]["path"]))
     text = json.dumps({"settings": plain, "seed": seed}, indent=1, allow_nan=False)
-    replace_file(folder / _EXPERIMENT, text.encode() + b"\n")
+    with disk_errors(folder):
+        replace_file(folder / _EXPERIMENT, text.encode() + b"\n")
 
 
 def _kept_settings(folder: Path) -> tuple[ExperimentConfig, int]:

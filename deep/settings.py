@@ -17,6 +17,7 @@ from deep.presets import PRESETS
 
 __all__ = ["as_plain", "checked", "read_settings", "with_overrides"]
 
+_FREE = "variants"  # a section whose keys are names that the user gives
 _MOST_BYTES = 1_000_000  # a configuration is a page of text
 
 
@@ -67,6 +68,8 @@ def with_overrides(config: ExperimentConfig, changes: Sequence[str]) -> Experime
         *sections, last = key.strip().split(".")
         place: Any = plain
         for depth, section in enumerate(sections):
+            if sections[0] == _FREE and depth:  # names and contents of variants are free
+                place.setdefault(section, {})
             inner = place.get(section)
             if not isinstance(inner, dict):
                 known = [k for k, v in place.items() if isinstance(v, dict)]

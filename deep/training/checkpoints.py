@@ -49,6 +49,7 @@ __all__ = [
 
 FORMAT = 1
 _STATE = "state.json"
+_KEYS = {"step", "value", "files", "state"}
 _NAME = re.compile(r"step-(\d{8,})")
 
 
@@ -271,8 +272,8 @@ def unpack(path: Path, expected: str | None) -> dict[str, Tensor]:
         if digest(data) != expected:
             raise ValueError("another checksum")
         return dict(safetensors.torch.load(data))
-    except (FileNotFoundError, ValueError, SafetensorError) as error:
-        got = "no such file" if isinstance(error, FileNotFoundError) else str(error)
+    except (OSError, ValueError, SafetensorError) as error:
+        got = (error.strerror if isinstance(error, OSError) else None) or str(error)
         raise CheckpointError(
             f"{path}: got {got}; expected the file as it was written; use another checkpoint"
         ) from error
@@ -305,6 +306,9 @@ def _content(path: Path) -> dict[str, Any]:
     if content.get("format") != FORMAT:
         fail(str(path), f"format {content.get('format')}", f"format {FORMAT}",
              "read it with the version that wrote it", CheckpointError)  # fmt: skip
+    if missing := _KEYS - content.keys():
+        fail(str(path), f"a state without {', '.join(sorted(missing))}", "that of a checkpoint",
+             "use another checkpoint", CheckpointError)  # fmt: skip
     return content
 
 

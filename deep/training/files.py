@@ -6,12 +6,13 @@ process leaves behind has a hidden name and is swept up at the next start.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,8 @@ __all__ = [
 
 _WRITING, _REMOVING = ".writing-", ".removing-"
 _LOCK = ".lock"
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 def digest(data: bytes) -> str:
@@ -69,15 +72,24 @@ def read_sealed(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_bytes())
         checksum = content.pop("checksum")
-    except (FileNotFoundError, ValueError, AttributeError, KeyError) as error:
+        same = digest(canonical(content)) == checksum  # 1e999 is read as infinite, never written
+    except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(_damaged(path, f"{type(error).__name__} on reading")) from error
-    if digest(canonical(content)) != checksum:
+    if not same:
         raise CheckpointError(_damaged(path, "another checksum"))
     return dict(content)
 
 
 def _damaged(path: Path, got: str) -> str:
     return f"{path}: got {got}; expected the file as it was written; use another checkpoint"
+
+
+def _remedy(number: int | None) -> str:
+    if number in _NO_ROOM:
+        return "make room there"
+    if number in _REFUSED:
+        return "allow writing there or choose another folder"
+    return "put that right or choose another folder"
 
 
 @contextmanager
@@ -93,7 +105,7 @@ def disk_errors(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise CheckpointError(
             f"folder: got {error.strerror or error} on writing to {folder}; expected a folder that "
-            "takes files; make room there, then resume: what was complete before still is"
+            f"takes files; {_remedy(error.errno)}, then resume: what was complete before still is"
         ) from error
 
 
@@ -107,8 +119,13 @@ def append(descriptor: int, data: bytes) -> None:
 def replace_file(path: Path, data: bytes) -> None:
     """Write a file, or replace it, so that readers see the old or the new one, never a part."""
     hidden = path.with_name(_WRITING + path.name)
-    _write(hidden, data)
-    os.replace(hidden, path)
+    try:
+        _write(hidden, data)
+        os.replace(hidden, path)
+    except BaseException:
+        with suppress(OSError):
+            hidden.unlink(missing_ok=True)  # a full disk needs the room
+        raise
     _sync_folder(path.parent)
 
 
@@ -128,7 +145,7 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
     try:
         for name, data in files.items():
             _write(hidden / name, data)
-    except OSError:
+    except BaseException:
         shutil.rmtree(hidden, ignore_errors=True)  # a full disk needs the room
         raise
     _sync_folder(hidden)
@@ -164,16 +181,19 @@ def locked(folder: Path) -> Iterator[None]:
     Raises
     ------
     CheckpointError
-        Another run holds it.
+        Another run holds it, or it takes no files.
     """
-    descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+    with disk_errors(folder):
+        descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        if fcntl is not None:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                fail("folder", f"{folder}, in which another run is training", "one run a folder",
-                     "wait for it to end or choose another folder", CheckpointError)  # fmt: skip
+        with disk_errors(folder):
+            if fcntl is not None:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    fail("folder", f"{folder}, in which another run is training",
+                         "one run a folder", "wait for it to end or choose another folder",
+                         CheckpointError)  # fmt: skip
         yield
     finally:
         os.close(descriptor)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import warnings
 from collections.abc import Iterator, Sequence
@@ -115,8 +116,9 @@ class HistoryFile:
         if path is None:
             return
         self._folder = path.parent
-        self._records = _restore(path, step, count)
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        with disk_errors(self._folder):
+            self._records = _restore(path, step, count)
+            self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
 
     def __len__(self) -> int:
         return len(self._records)
@@ -156,10 +158,23 @@ def _parse(path: Path) -> tuple[list[Record], int]:
     bad = 0
     for line in lines[:-1]:  # what follows the last line end is nothing, or torn
         try:
-            good.append(Record(**json.loads(line)))
-        except (ValueError, TypeError):
+            record = Record(**json.loads(line))
+        except (ValueError, TypeError, RecursionError):
+            bad += 1
+            continue
+        if _is_sound(record):
+            good.append(record)
+        else:
             bad += 1
     return good, bad
+
+
+def _is_sound(record: Record) -> bool:
+    """Whether it holds what a run writes: a whole number of steps, and finite numbers."""
+    values = vars(record).values()
+    return type(record.step) is int and all(
+        type(v) in (int, float) and math.isfinite(v) for v in values
+    )
 
 
 def _restore(path: Path, step: int, count: int) -> list[Record]:

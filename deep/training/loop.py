@@ -32,7 +32,7 @@ from deep.training.devices import (
     thread_count,
     versions,
 )
-from deep.training.files import locked, make_folder
+from deep.training.files import disk_errors, locked, make_folder
 from deep.training.history import History, HistoryFile
 from deep.training.run_folder import RunFolder, identity
 from deep.training.signals import StopRequest
@@ -169,7 +169,8 @@ class _Run:
         found = versions(self._fabric.device)
 
         def begin() -> tuple[Path | None, dict[str, Any] | None]:
-            make_folder(folder.path)
+            with disk_errors(folder.path):
+                make_folder(folder.path)
             self._stack.enter_context(locked(folder.path))
             checkpoint, result = folder.begin(resume=resume, versions=found)
             return checkpoint.path if checkpoint else None, result
@@ -207,7 +208,8 @@ class _Run:
             recorded = done % record_every == 0 or last
             planned = done % save_every == 0 or last
             stopping = steps.look(stop=stop.made, now=recorded or planned)
-            self._done, self._spent = done, time.perf_counter() - clock
+            # A clock set back costs the seconds it lost; the time spent never shrinks.
+            self._done, self._spent = done, max(self._spent, time.perf_counter() - clock)
             if recorded:
                 record = steps.record(step, self._spent)
                 self._history.append(record)

@@ -135,8 +135,14 @@ class RunFolder:
         Raises
         ------
         CheckpointError
-            The folder holds a run that was not to be resumed, or another run.
+            The folder holds a run that was not to be resumed, or another run, or takes no files.
         """
+        with disk_errors(self.path):
+            return self._begin(resume=resume, versions=versions)
+
+    def _begin(
+        self, *, resume: bool, versions: dict[str, str]
+    ) -> tuple[Checkpoint | None, dict[str, Any] | None]:
         sweep(self.path)
         sweep(self.path / "checkpoints")
         held = self._held()
@@ -232,15 +238,18 @@ class RunFolder:
             config = {"training": self._what["training"], "seed": self._what["seed"]}
         if path.exists():
             try:
-                old = json.loads(path.read_bytes())
-            except ValueError:
-                old = None
-            if changed := differences(old, config, "config"):
-                fail("config.json", f"another configuration: {'; '.join(changed[:4])}",
-                     "that of this run", "train in another folder", CheckpointError)  # fmt: skip
-            return
-        with disk_errors(self.path):
-            replace_file(path, json.dumps(config, indent=1, allow_nan=False).encode() + b"\n")
+                changed = differences(json.loads(path.read_bytes()), config, "config")
+            except (ValueError, RecursionError) as error:
+                # Nothing depends on it: a checkpoint has its own copy, which was compared before.
+                message = f"{path}: got no JSON ({error}); expected a configuration; written anew"
+                warnings.warn(message, CheckpointWarning, stacklevel=2)
+            else:
+                if changed:
+                    fail("config.json", f"another configuration: {'; '.join(changed[:4])}",
+                         "that of this run", "train in another folder",
+                         CheckpointError)  # fmt: skip
+                return
+        replace_file(path, json.dumps(config, indent=1, allow_nan=False).encode() + b"\n")
 
 
 def _warn_of_versions(old: dict[str, str], new: dict[str, str]) -> None:

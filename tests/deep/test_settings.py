@@ -37,6 +37,20 @@ def test_presets_survive_json_and_yaml(name, tmp_path):
         assert read_settings(str(path)) == preset
 
 
+def test_a_variant_can_be_made_on_the_command_line():
+    preset = PRESETS["conv-fashion-mnist-cpu"]
+    changes = ["variants.told.model.conditioning=input", "variants.told.model.encoder_gate=none",
+               "variants.slow.training.optimiser.learning_rate=0.0001"]  # fmt: skip
+    config = with_overrides(preset, changes)
+    assert config.variants == {
+        "told": {"model": {"conditioning": "input", "encoder_gate": "none"}},
+        "slow": {"training": {"optimiser": {"learning_rate": 1e-4}}},
+    }
+    assert preset.variants == {}, "the preset is not touched"
+    with pytest.raises(ConfigError, match="variant told.*colour"):
+        with_overrides(preset, ["variants.told.model.colour=red"])
+
+
 def test_partial_settings_take_defaults(tmp_path):
     path = tmp_path / "s.yaml"
     path.write_text("name: mine\nbeta: {low: 0.1, high: 1e1}\nmodel:\n  hidden: [64, 32]\n")
