@@ -206,14 +206,17 @@ def _kept_settings(folder: Path) -> tuple[ExperimentConfig, int]:
         fail("run", f"{str(folder)!r}, which holds {what}", "the folder of a finished run",
              "name what --output of linvae train named, or finish it with --resume",
              CheckpointError)  # fmt: skip
-    sealed = read_sealed(folder / "result.json")["run"]
+    sealed = read_sealed(folder / "result.json").get("run")
+    if not isinstance(sealed, dict) or not {"config", "seed"} <= sealed.keys():
+        fail("run", f"{str(folder / 'result.json')!r} without the settings of the run",
+             "what a run writes", "train again", CheckpointError)  # fmt: skip
     try:
         content: Any = json.loads((folder / _EXPERIMENT).read_bytes())
         config = checked(content["settings"], str(folder / _EXPERIMENT))
         seed = int(content["seed"])
     except FileNotFoundError:  # the process was killed before the last file
         return checked(sealed["config"], str(folder / "result.json")), int(sealed["seed"])
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
         fail("run", f"{str(folder / _EXPERIMENT)!r}, which is damaged ({type(error).__name__})",
              "the settings of the run", "delete that file: the defaults of the evaluation are "
              "used instead", CheckpointError)  # fmt: skip

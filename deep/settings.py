@@ -19,6 +19,8 @@ __all__ = ["as_plain", "checked", "read_settings", "with_overrides"]
 
 _FREE = "variants"  # a section whose keys are names that the user gives
 _MOST_BYTES = 1_000_000  # a configuration is a page of text
+_LARGEST = 2**63
+_LONGEST = 200  # characters of a value in a message
 
 
 def read_settings(source: str) -> ExperimentConfig:
@@ -62,9 +64,9 @@ def with_overrides(config: ExperimentConfig, changes: Sequence[str]) -> Experime
             fail("--set", repr(change), "KEY=VALUE such as training.epochs=5", "write it so",
                  ConfigError)  # fmt: skip
         try:
-            value = yaml.safe_load(text)
-        except (yaml.YAMLError, RecursionError):
-            fail("--set", repr(change), "a value in YAML", "quote it", ConfigError)
+            value = _yaml(text)
+        except _NotYamlError:
+            fail("--set", _shown(change), "a value in YAML", "quote it", ConfigError)
         *sections, last = key.strip().split(".")
         place: Any = plain
         for depth, section in enumerate(sections):
@@ -105,7 +107,7 @@ def checked(plain: Any, source: str) -> ExperimentConfig:
         more = error.error_count() - 1
         rest = f" (and {more} more)" if more else ""
         raise ConfigError(
-            f"{source}: {where}: got {first['input']!r}; {message}; change that value{rest}"
+            f"{source}: {where}: got {_shown(first['input'])}; {message}; change that value{rest}"
         ) from None
 
 
@@ -128,19 +130,69 @@ def _refuse_key(where: str, key: str, known: list[str], source: str) -> None:
          ConfigError)  # fmt: skip
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """SafeLoader that does not silently take the last of two equal keys."""
+def _shown(value: Any) -> str:
+    """Text of a value, printable and of one line's length."""
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # Python writes no integers of over 4300 digits
+        return f"a value of type {type(value).__name__}"
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 3]}..."
+
+
+class _NotYamlError(ValueError):
+    """Text that is no YAML, or holds values that cannot be made."""
+
+
+class _Settings(yaml.SafeLoader):
+    """SafeLoader that refuses equal keys, and aliases that make much of little.
+
+    An alias stands for all that its anchor holds. Ten lines of ten aliases each would be ten
+    billion values; what is written out is counted before anything is made of it.
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._count = 0
+        self._sizes: dict[int, int] = {}  # of the nodes so far, everything written out
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        alias, before = self.check_event(yaml.AliasEvent), self._count
+        node = super().compose_node(parent, index)
+        if alias and id(node) not in self._sizes:
+            fail("settings", "an alias inside of what it stands for", "a value that ends",
+                 "write the value out", ConfigError)  # fmt: skip
+        if alias:
+            self._count += self._sizes[id(node)]
+        else:
+            self._count += 1 + (len(node.value) if isinstance(node, yaml.ScalarNode) else 0)
+            self._sizes[id(node)] = self._count - before
+        if self._count > _MOST_BYTES:
+            fail("settings", f"aliases that stand for more than {_MOST_BYTES} characters",
+                 "a page of settings", "write the values out", ConfigError)  # fmt: skip
+        return node
+
+    def construct_whole(self, node: yaml.ScalarNode) -> int:
+        """Integers of 64 bits: Python neither writes nor converts those of thousands of digits."""
+        value = self.construct_yaml_int(node) if len(node.value) <= _LONGEST else _LARGEST
+        if not abs(value) < _LARGEST:
+            fail(f"line {node.start_mark.line + 1}", "an integer of over 63 bits",
+                 "a number that a setting can have", "write a smaller one",
+                 ConfigError)  # fmt: skip
+        return int(value)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, Hashable) and key in seen:
-                fail(f"line {key_node.start_mark.line + 1}", f"the key {key!r} twice",
+                fail(f"line {key_node.start_mark.line + 1}", f"the key {_shown(key)} twice",
                      "each key once", "remove one", ConfigError)  # fmt: skip
             if isinstance(key, Hashable):
                 seen.add(key)
         return super().construct_mapping(node, deep)
+
+
+_Settings.add_constructor("tag:yaml.org,2002:int", _Settings.construct_whole)
 
 
 def _parse(path: Path) -> Any:
@@ -154,9 +206,18 @@ def _parse(path: Path) -> Any:
     except UnicodeDecodeError:
         fail(str(path), "bytes that are not UTF-8", "a YAML text", "save it as UTF-8", ConfigError)
     try:
-        return yaml.load(text, Loader=_UniqueKeys)  # a SafeLoader
-    except (yaml.YAMLError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" in line {mark.line + 1}" if mark is not None else ""
-        fail(str(path), f"no YAML{line}", "a YAML text", "check indentation and quotes",
+        return _yaml(text)
+    except _NotYamlError as error:
+        fail(str(path), f"no YAML{error}", "a YAML text", "check indentation and quotes",
              ConfigError)  # fmt: skip
+
+
+def _yaml(text: str) -> Any:
+    """The value of a YAML text; of an error what it says is the place."""
+    try:
+        return yaml.load(text, Loader=_Settings)  # a SafeLoader
+    except ConfigError:
+        raise
+    except Exception as error:  # of dates and numbers that there are not, half a dozen kinds
+        mark = getattr(error, "problem_mark", None)
+        raise _NotYamlError(f" in line {mark.line + 1}" if mark is not None else "") from error

@@ -12,6 +12,7 @@ import numpy as np
 from deep._checks import fail
 from deep.comparison.method_curves import TABLES, MethodCurves, curves_from_record, plain
 from deep.comparison.methods_record import compare_methods
+from deep.comparison.record_keys import wrong_keys
 from deep.errors import InputError
 from linvae.datafiles import save_json
 
@@ -58,14 +59,7 @@ def check_methods(document: Any) -> list[str]:
 
     Means and comparisons are computed again from the tables of the seeds.
     """
-    if not isinstance(document, Mapping):
-        return [f"not an object but {type(document).__name__}"]
-    faults = [f"{key}: missing" for key in _KEYS if key not in document]
-    faults += [
-        f"{key}: {type(document[key]).__name__}"
-        for key, kind in _KEYS.items()
-        if key in document and not isinstance(document[key], kind)
-    ]
+    faults = wrong_keys(document, _KEYS)
     if faults:
         return faults
     faults += [f"statistics.{name}: missing" for name in _STATISTICS

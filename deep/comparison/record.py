@@ -18,11 +18,19 @@ from threadpoolctl import threadpool_info
 
 from deep._checks import fail
 from deep.comparison.curves import ComparedCurve, compare_rates
+from deep.comparison.record_keys import wrong_keys
 from deep.comparison.reference import Reference
 from deep.comparison.statistics import OVER, SeedSummary, over_seeds, over_what
 from linvae.datafiles import save_json
 
-__all__ = ["check_record", "conditions", "experiment_record", "save_record", "summarise"]
+__all__ = [
+    "check_record",
+    "conditions",
+    "experiment_record",
+    "save_record",
+    "summarise",
+    "wrong_keys",
+]
 
 _MEANS = (
     "rate",
@@ -216,14 +224,7 @@ def save_record(path: str | Path, record: Mapping[str, Any]) -> None:
 
 def check_record(document: Any) -> list[str]:
     """Say what a record lacks, one sentence each; empty when it is complete."""
-    if not isinstance(document, Mapping):
-        return [f"not an object but {type(document).__name__}"]
-    found = [f"{key}: missing" for key in _KEYS if key not in document]
-    found += [
-        f"{key}: {type(document[key]).__name__}, not {kind.__name__}"
-        for key, kind in _KEYS.items()
-        if key in document and not isinstance(document[key], kind)
-    ]
+    found = wrong_keys(document, _KEYS)
     if found:
         return found
     found += [f"{key}: empty" for key in ("experiment", "command") if not document[key].strip()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import sys
+import warnings
 import zipfile
 from pathlib import Path
 from typing import IO, Any
@@ -72,8 +73,10 @@ def read_vector(path: str | Path) -> NDArray[Any]:
     found = check_file(path)
     _check_headers(found)
     try:
-        values = np.load(found, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            values = np.load(found, allow_pickle=False)
+    except (ValueError, OSError, EOFError, OverflowError, TypeError) as error:
         reason = " ".join(str(error).split())[:120]
         refuse(f"{str(path)!r}, damaged or not a .npy file of numbers ({reason})", "integers",
                "write it again with numpy.save")  # fmt: skip
@@ -117,7 +120,11 @@ def _check_header(file: IO[bytes], size: int, most: int, what: str) -> None:
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,
     }[version]
-    shape, _, dtype = read(file)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of headers as Python 2 wrote them
+        shape, _, dtype = read(file)
+    if min(shape, default=0) < 0:
+        raise ValueError(f"shape {shape}")
     declared = math.prod(shape) * dtype.itemsize
     held = min(size - file.tell(), most)
     # Objects are refused by the reader, with the remedy that fits.

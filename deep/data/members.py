@@ -156,7 +156,13 @@ class _Zip:
         try:
             if self._owner != os.getpid():  # forked processes would share the place in the file
                 self._archive, self._owner = zipfile.ZipFile(self._path), os.getpid()
-            return self._archive.read(self._entries[name])
+            entry = self._entries[name]
+            with self._archive.open(entry) as file:
+                # Without a number of bytes all would be unpacked, whatever the entry declares.
+                content = file.read(entry.file_size)
+            if len(content) < entry.file_size:
+                raise EOFError(f"{len(content)} of {entry.file_size} bytes")
+            return content
         except Exception as error:  # a dozen kinds
             _damaged(f"{name} of {self._path}", error)
 

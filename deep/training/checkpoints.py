@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import safetensors.torch
 import torch
@@ -24,6 +24,7 @@ from deep.errors import CheckpointError, CheckpointWarning
 from deep.training.files import (
     digest,
     disk_errors,
+    is_number,
     make_folder,
     read_sealed,
     remove_folder,
@@ -36,6 +37,7 @@ __all__ = [
     "Checkpoint",
     "best",
     "differences",
+    "files_of",
     "latest",
     "load",
     "load_weights",
@@ -51,6 +53,7 @@ FORMAT = 1
 _STATE = "state.json"
 _KEYS = {"step", "value", "files", "state"}
 _NAME = re.compile(r"step-(\d{8,})")
+_FILE = re.compile(r"[A-Za-z0-9_-]{1,64}\.safetensors")
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +137,7 @@ def load(path: Path) -> Checkpoint:
     """
     content = _content(path)
     parts = {}
-    for name, expected in content["files"].items():
+    for name, expected in files_of(content, path).items():
         parts[name.removesuffix(".safetensors")] = unpack(path / name, expected)
     return Checkpoint(path, content["step"], content["value"], parts, content["state"])
 
@@ -212,7 +215,23 @@ def load_weights(folder: Path, model: nn.Module, *, part: str = "model") -> None
         remedy = f"resume the run, or pass {newest}" if newest else "train first"
         fail("weights", f"no finished {part} in {folder}", "a finished run or a checkpoint", remedy,
              CheckpointError)  # fmt: skip
-    put(model, unpack(path, read_sealed(seal)["files"].get(path.name)), str(path))
+    put(model, unpack(path, files_of(read_sealed(seal), seal).get(path.name)), str(path))
+
+
+def files_of(content: Mapping[str, Any], path: Path) -> dict[str, str]:
+    """Names and checksums of the files of tensors that a sealed content lists.
+
+    Raises
+    ------
+    CheckpointError
+        Anything but plain names of files beside it.
+    """
+    files = content.get("files")
+    if not isinstance(files, dict) or not all(
+        _FILE.fullmatch(name) and isinstance(expected, str) for name, expected in files.items()
+    ):
+        _refuse_content(path, "files", files)
+    return files
 
 
 def tensors_of(module: nn.Module) -> dict[str, Tensor]:
@@ -284,7 +303,7 @@ def differences(old: Any, new: Any, name: str = "") -> list[str]:
     if isinstance(old, dict) and isinstance(new, dict):
         found = []
         for key in [*old, *(k for k in new if k not in old)]:
-            inner = f"{name}.{key}" if name else str(key)
+            inner = f"{name}.{_plain_key(key)}" if name else _plain_key(key)
             if key not in new:
                 found.append(f"{inner} was {_short(old[key])}, now absent")
             elif key not in old:
@@ -296,19 +315,39 @@ def differences(old: Any, new: Any, name: str = "") -> list[str]:
     return [] if alike and old == new else [f"{name} was {_short(old)}, now {_short(new)}"]
 
 
+def _plain_key(key: object) -> str:
+    text = str(key)
+    return text if text.isprintable() and len(text) <= 60 else _short(key)
+
+
 def _short(value: Any) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except RecursionError:
+        return f"a deep {type(value).__name__}"
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _refuse_content(path: Path, name: str, value: Any) -> NoReturn:
+    fail(str(path), f"{name} = {_short(value)}", "what a run writes", "use another checkpoint",
+         CheckpointError)  # fmt: skip
 
 
 def _content(path: Path) -> dict[str, Any]:
     content = read_sealed(path / _STATE)
     if content.get("format") != FORMAT:
-        fail(str(path), f"format {content.get('format')}", f"format {FORMAT}",
+        fail(str(path), f"format {_short(content.get('format'))}", f"format {FORMAT}",
              "read it with the version that wrote it", CheckpointError)  # fmt: skip
     if missing := _KEYS - content.keys():
         fail(str(path), f"a state without {', '.join(sorted(missing))}", "that of a checkpoint",
              "use another checkpoint", CheckpointError)  # fmt: skip
+    step, value = content.get("step"), content.get("value")
+    if not is_number(step) or not isinstance(step, int) or step < 0:
+        _refuse_content(path, "step", step)
+    if value is not None and not is_number(value):
+        _refuse_content(path, "value", value)
+    if not isinstance(content.get("state"), dict):
+        _refuse_content(path, "state", content.get("state"))
     return content
 
 

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,6 +30,7 @@ __all__ = [
     "canonical",
     "digest",
     "disk_errors",
+    "is_number",
     "locked",
     "make_folder",
     "read_sealed",
@@ -78,6 +80,12 @@ def read_sealed(path: Path) -> dict[str, Any]:
     if not same:
         raise CheckpointError(_damaged(path, "another checksum"))
     return dict(content)
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value from JSON is a finite number that a float can hold."""
+    plain = isinstance(value, int | float) and not isinstance(value, bool)
+    return plain and abs(value) <= sys.float_info.max  # false for NaN
 
 
 def _damaged(path: Path, got: str) -> str:

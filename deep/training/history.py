@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import warnings
 from collections.abc import Iterator, Sequence
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from deep._checks import fail
 from deep.errors import CheckpointError, CheckpointWarning
-from deep.training.files import append, disk_errors, replace_file
+from deep.training.files import append, disk_errors, is_number, replace_file
 
 __all__ = ["History", "HistoryFile", "Record"]
 
@@ -171,10 +170,7 @@ def _parse(path: Path) -> tuple[list[Record], int]:
 
 def _is_sound(record: Record) -> bool:
     """Whether it holds what a run writes: a whole number of steps, and finite numbers."""
-    values = vars(record).values()
-    return type(record.step) is int and all(
-        type(v) in (int, float) and math.isfinite(v) for v in values
-    )
+    return type(record.step) is int and all(map(is_number, vars(record).values()))
 
 
 def _restore(path: Path, step: int, count: int) -> list[Record]:

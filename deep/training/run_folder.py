@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from deep.errors import CheckpointError, CheckpointWarning, ConfigError
 from deep.training.checkpoints import (
     Checkpoint,
     differences,
+    files_of,
     latest,
     newest_intact,
     pack,
@@ -34,6 +35,7 @@ from deep.training.files import (
     canonical,
     digest,
     disk_errors,
+    is_number,
     read_sealed,
     replace_file,
     sealed,
@@ -156,6 +158,7 @@ class RunFolder:
             return None, result
         checkpoint = newest_intact(self.path)
         if checkpoint is not None:
+            _check_kinds(checkpoint.state, {**_KEPT, **_RESUMED}, checkpoint.path.name)
             self._check_same(checkpoint.state, checkpoint.path.name)
             _warn_of_versions(checkpoint.state["versions"], versions)
         elif (self.path / "model.safetensors").exists():
@@ -191,7 +194,7 @@ class RunFolder:
         """Final weights by part."""
         return {
             name.removesuffix(".safetensors"): unpack(self.path / name, expected)
-            for name, expected in result["files"].items()
+            for name, expected in files_of(result, self.path / "result.json").items()
         }
 
     def _held(self) -> str | None:
@@ -208,6 +211,7 @@ class RunFolder:
             return None
         try:
             result = read_sealed(self.path / "result.json")
+            _check_kinds(result, {**_KEPT, "steps": _count}, "result.json")
             self.weights(result)
         except CheckpointError as error:
             message = f"{error}; going on from the newest checkpoint"
@@ -250,6 +254,41 @@ class RunFolder:
                          CheckpointError)  # fmt: skip
                 return
         replace_file(path, json.dumps(config, indent=1, allow_nan=False).encode() + b"\n")
+
+
+def _count(value: Any) -> bool:
+    return is_number(value) and isinstance(value, int) and value >= 0
+
+
+def _numbers(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 3 and all(map(is_number, value))
+
+
+def _mapping(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _memory(value: Any) -> bool:
+    """Of :class:`deep.training.health.Watch`: numbers, or None before the first step."""
+    return isinstance(value, dict) and all(v is None or is_number(v) for v in value.values())
+
+
+# What this module and the loop take out of a file; a checksum only says that nobody slipped.
+_KEPT: dict[str, Callable[[Any], bool]] = {
+    "run": _mapping, "data": _numbers, "seconds": is_number, "records": _count,
+}  # fmt: skip
+_RESUMED: dict[str, Callable[[Any], bool]] = {"versions": _mapping, "watch": _memory}
+
+
+def _check_kinds(
+    content: Mapping[str, Any], kinds: Mapping[str, Callable[[Any], bool]], source: str
+) -> None:
+    for name, fits in kinds.items():
+        if not fits(content.get(name)):
+            kind = type(content.get(name)).__name__
+            fail("resume", f"{source} with {name} of another kind ({kind})", "what a run writes",
+                 "use another checkpoint, or train in another folder",
+                 CheckpointError)  # fmt: skip
 
 
 def _warn_of_versions(old: dict[str, str], new: dict[str, str]) -> None:

@@ -82,5 +82,6 @@ def _understood(
     if samples.dtype.kind not in "iuf":
         refuse(f"{name!r} of dtype {samples.dtype}", "numbers", "convert it", "data")
     small = samples.dtype.kind == "f" and samples.dtype.itemsize <= 4
-    values = samples.astype(np.float32 if small else np.float64)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused by name
+        values = samples.astype(np.float32 if small else np.float64)
     return DataSet(name, split, values, None, (*notes, "values used as they are"))
