@@ -166,7 +166,7 @@ def _find(
 
 
 def _samples(run: Run, material: Material, split: Any) -> Any:
-    data = material.split(split).first(run.config.evaluation.limit)
+    data = material.split(split).spread(run.config.evaluation.limit)
     return data.tensor(material.dtype)
 
 

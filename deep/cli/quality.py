@@ -108,7 +108,7 @@ def _pictures(
     written: dict[str, str] = {}
     if options.samples is None and options.reconstructions is None:
         return written
-    data = material.split(options.split).first(run.config.evaluation.limit).first(_ROWS)
+    data = material.split(options.split).spread(run.config.evaluation.limit).spread(_ROWS)
     shape, span = image_shape_of(data.sample_shape), data.data_range or (0.0, 1.0)
     places = _spread(len(curve.betas))
     betas, rates = curve.betas[places], curve.rate[places]

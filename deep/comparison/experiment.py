@@ -243,7 +243,7 @@ def _check_reference(config: ExperimentConfig) -> None:
 def _judge(config: ExperimentConfig, material: Material) -> _Judge:
     exact = config.model.kind == "linear" and config.likelihood.kind == "gaussian"
     test = material.split("test")  # of exact judges for the table of held-out samples
-    data = None if exact else test.first(config.evaluation.limit)
+    data = None if exact else test.spread(config.evaluation.limit)
     reference, about = _reference(config, material, data)
     # Read once now: where the optimum is not defined, nothing is trained.
     read = _all_betas(config)
@@ -294,7 +294,7 @@ def _about_data(source: bool, data: DataSet | None) -> str:
 def _bernoulli_reference(
     config: ExperimentConfig, material: Material, data: DataSet
 ) -> tuple[Reference, str]:
-    train = material.split("train").first(_REFERENCE_SAMPLES)
+    train = material.split("train").spread(_REFERENCE_SAMPLES)
     pixels, drawn = train.tensor().numpy(), ""
     if train.grey_probabilities:
         pixels = binarise_once(pixels, "reference").astype(np.float32)

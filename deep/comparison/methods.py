@@ -81,7 +81,7 @@ def run_methods(
     check_jobs(jobs, [plan.settings for plan in plans])
     materials = Materials()
     material = materials.of(config)
-    test = material.split("test").first(config.evaluation.limit)  # fails before hours are spent
+    test = material.split("test").spread(config.evaluation.limit)  # fails before hours are spent
     reference = _reference(config, material)
     readings = run_tasks(plans, jobs=jobs, materials=materials, progress=progress)
     quality = measure_images(config, plans, materials)
@@ -157,7 +157,7 @@ def _zero(config: ExperimentConfig, n_features: int) -> float:
 
 def _reference(config: ExperimentConfig, material: Material) -> Reference | None:
     """The optimum of linear VAEs for the held-out samples, where one is known and not too large."""
-    test = material.split("test").first(config.evaluation.limit)
+    test = material.split("test").spread(config.evaluation.limit)
     size = math.prod(test.sample_shape)
     if config.likelihood.kind != "gaussian" or size > _LARGEST_SPECTRUM:
         return None

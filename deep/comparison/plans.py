@@ -86,7 +86,7 @@ class PlannedRun:
         run = trained_run(self.settings, materials, seed=self.seed, folder=self.folder,
                           progress=progress)  # fmt: skip
         plan, material = self.judged_by.evaluation, materials.of(self.settings)
-        samples = material.split("test").first(plan.limit).tensor(material.dtype)
+        samples = material.split("test").spread(plan.limit).tensor(material.dtype)
         betas = np.array(self.betas)
         assert run.result is not None
         with thread_count(self.settings.training.threads):

@@ -15,6 +15,7 @@ from torch import Tensor
 import linvae
 from deep.data.batches import to_scale
 from deep.data.files import refuse
+from deep.data.splits import spread_note, spread_over
 
 __all__ = ["DataSet"]
 
@@ -111,13 +112,14 @@ class DataSet:
                    "height, width)", "use a network for vectors", self.name)  # fmt: skip
         return self if dims == 3 else replace(self, samples=self.samples[:, None])
 
-    def first(self, count: int | None) -> DataSet:
-        """The first `count` samples; all of them when there are no more, or for None."""
+    def spread(self, count: int | None) -> DataSet:
+        """`count` samples evenly spread over all; all when there are no more, or for None."""
         if count is None or count >= len(self):
             return self
-        labels = None if self.labels is None else self.labels[:count]
-        note = f"the first {count} of {len(self)} samples"
-        return replace(self, samples=self.samples[:count], labels=labels, notes=(*self.notes, note))
+        chosen = spread_over(len(self), count)
+        labels = None if self.labels is None else self.labels[chosen]
+        notes = (*self.notes, spread_note(len(self), count))
+        return replace(self, samples=self.samples[chosen], labels=labels, notes=notes)
 
     def tensor(self, dtype: torch.dtype = torch.float32) -> Tensor:
         """All samples (N, ...) on the scale that networks see; may share memory with them."""

@@ -70,11 +70,11 @@ def load_dataset(config: DataConfig, *, split: Split, count: int | None = None) 
         ``name``: digits, mnist, fashion_mnist, binarized_mnist, omniglot, cifar10, cifar100, svhn,
         celeba, images, file or gaussian. ``path``: of ``file`` a file or a folder, of ``images`` a
         folder or a zip file; of published sets what is to be read instead of the download.
-        ``limit`` takes the first samples of the split.
+        ``limit`` takes so many samples, evenly spread over the split.
     split : str
         See the head of this module.
     count : int, optional
-        So many samples are enough: images beyond them are not decoded. They are the first ones,
+        So many samples are enough: others are not decoded. They are spread evenly,
         as with ``limit``.
 
     Returns
@@ -94,11 +94,11 @@ def load_dataset(config: DataConfig, *, split: Split, count: int | None = None) 
     if config.name in _PICTURES:
         pictures = _PICTURES[config.name](config, split)
         try:
-            data = pictures.first(config.limit).first(count).dataset()
+            data = pictures.spread(config.limit).spread(count).dataset()
         finally:
             pictures.members.close()
     else:
-        data = _LOADERS[config.name](config, split).first(config.limit).first(count)
+        data = _LOADERS[config.name](config, split).spread(config.limit).spread(count)
     if config.augment == "flip" and split == "train":
         data = replace(data, mirrored=True, notes=(*data.notes, _MIRRORED))
     return _binarised(data) if config.binarise else data
@@ -153,7 +153,7 @@ def batches_from(
 def _streamed(config: DataConfig, dtype: torch.dtype, *, flatten: bool, channels: bool) -> Batches:
     """Batches of the train split from the disk."""
     _check_settings(config)
-    pictures = _PICTURES[config.name](config, "train").first(config.limit)
+    pictures = _PICTURES[config.name](config, "train").spread(config.limit)
     shape = pictures.layout.shape
     if flatten:
         shape = (math.prod(shape),)

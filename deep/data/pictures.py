@@ -13,6 +13,7 @@ from deep.data.dataset import DataSet
 from deep.data.decode import Box, Mode, pixels_of
 from deep.data.files import MOST_BYTES, refuse
 from deep.data.members import Members
+from deep.data.splits import spread_note, spread_over
 
 __all__ = ["Layout", "Pictures"]
 
@@ -75,14 +76,15 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.files)
 
-    def first(self, count: int | None) -> Pictures:
-        """The first `count` images; all of them when there are no more, or for None."""
+    def spread(self, count: int | None) -> Pictures:
+        """`count` images evenly spread over all; all when there are no more, or for None."""
         if count is None or count >= len(self):
             return self
-        labels = None if self.labels is None else self.labels[:count]
-        note = f"the first {count} of {len(self)} samples"
-        notes = (*self.notes, note)
-        return replace(self, files=self.files[:count], labels=labels, notes=notes)
+        chosen = spread_over(len(self), count)
+        labels = None if self.labels is None else self.labels[chosen]
+        files = tuple(self.files[place] for place in chosen)
+        notes = (*self.notes, spread_note(len(self), count))
+        return replace(self, files=files, labels=labels, notes=notes)
 
     def read(self, chosen: Sequence[int]) -> NDArray[np.uint8]:
         """Decode images, (number chosen, ...); from several threads at once if need be.

@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 
 from deep.data.files import refuse
 
-__all__ = ["EVERY", "Split", "check_split_size", "every_tenth", "no_split"]
+__all__ = [
+    "EVERY",
+    "Split",
+    "check_split_size",
+    "every_tenth",
+    "no_split",
+    "spread_note",
+    "spread_over",
+]
 
 Split: TypeAlias = Literal["train", "valid", "test"]
 
@@ -35,6 +43,16 @@ def every_tenth(count: int, split: Split, name: str) -> NDArray[np.bool_]:
     if split == "valid" or (split == "test" and not held_out.any()):
         no_split(name, split, "train, or test when there are ten samples or more")
     return held_out if split == "test" else ~held_out
+
+
+def spread_over(total: int, count: int) -> NDArray[np.intp]:
+    """Places of `count` <= `total` samples, evenly spread: files are often sorted by class."""
+    return np.arange(count, dtype=np.intp) * total // count
+
+
+def spread_note(total: int, count: int) -> str:
+    """What was done, for the notes of a data set."""
+    return f"{count} of {total} samples, evenly spread"
 
 
 def check_split_size(count: int, published: Mapping[str, int], split: str, what: str) -> None:

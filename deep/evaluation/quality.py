@@ -209,7 +209,7 @@ def real_images_from(
     InputError
         As :func:`real_images`.
     """
-    test = held_out.first(limit)
+    test = held_out.spread(limit)
     if test.data_range is None:
         fail(test.name, "samples of unknown range", "pixels, of which black and white are known",
              "store them as uint8", DataError)  # fmt: skip

@@ -118,7 +118,7 @@ _RANGES: dict[str, dict[str, Any]] = {
 }
 
 _MNIST = {"name": "binarized_mnist", "limit": 10_000}
-_SUBSET = "the first 10 000 images of static binarized MNIST"
+_SUBSET = "10 000 images of static binarized MNIST"
 
 SMALL_IMAGE_PRESETS = (
     _small(
@@ -163,7 +163,7 @@ SMALL_IMAGE_PRESETS = (
     ),
     _small(
         "conv-cifar10-cpu",
-        "Small convolutional VAEs on the first images of CIFAR-10, squared error, 40 epochs.",
+        "Small convolutional VAEs on 4000 images of CIFAR-10, squared error, 40 epochs.",
         {"name": "cifar10", "limit": 4000, "augment": "flip"},
         likelihood=SQUARED_ERROR,
         epochs=40,

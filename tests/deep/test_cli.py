@@ -71,7 +71,7 @@ def test_train_then_evaluate(settings, capsys):
     assert again["points"] == trained["held_out"], "the weights on disk are those that were trained"
     assert again["n_samples"] == 60
     loaded, material = load_run("out")
-    samples = material.split("test").first(60).tensor()
+    samples = material.split("test").spread(60).tensor()
     curve = evaluate_curve(loaded.network, samples, [0.3, 0.7], loaded.objective.likelihood)
     at = document(capsys, "evaluate", "out", "--beta", "0.3", "0.7")
     assert [p["objective"] for p in at["points"]] == curve.objective.tolist()

@@ -101,9 +101,13 @@ def test_samples_that_cannot_be_used_are_refused(samples, labels, said):
 
 def test_first_and_flattened():
     data = DataSet("some", "train", np.zeros((5, 2, 3)), labels=np.arange(5))
-    assert data.first(None) is data.first(5) is data
-    assert len(data.first(2)) == len(data.first(2).labels) == 2
-    assert data.first(2).notes == ("the first 2 of 5 samples",)
+    assert data.spread(None) is data.spread(5) is data
+    assert len(data.spread(2)) == len(data.spread(2).labels) == 2
+    # A split that is sorted by class is seen from end to end.
+    many = DataSet("many", "train", np.arange(40).reshape(20, 2).astype(np.float32))
+    assert many.spread(4).samples[:, 0].tolist() == [0, 10, 20, 30]
+    assert [len(many.spread(count)) for count in range(1, 21)] == list(range(1, 21))
+    assert data.spread(2).notes == ("2 of 5 samples, evenly spread",)
     assert data.flattened().sample_shape == (6,)
     assert data.sample_shape == (2, 3)
 
@@ -130,7 +134,7 @@ def test_every_tenth_sample_of_a_file_is_held_out(tmp_path):
     train, test = (load_file(tmp_path / "a.npy", split) for split in ("train", "test"))
     assert test.samples.ravel().tolist() == [9, 19, 29]
     assert np.array_equal(np.sort(np.concatenate([train.samples, test.samples]), axis=0), numbers)
-    assert load_file(tmp_path / "a.npy", limit=4).samples.ravel().tolist() == [0, 1, 2, 3]
+    assert load_file(tmp_path / "a.npy", limit=4).samples.ravel().tolist() == [0, 8, 17, 26]
     assert "every tenth" in train.notes[0]
     np.save(tmp_path / "b.npy", numbers[:9])
     assert len(load_file(tmp_path / "b.npy")) == 9

@@ -138,7 +138,7 @@ def test_numbers_are_those_of_the_networks_on_held_out_samples(whole):
     by_name = {curves.name: curves for curves in curves_from_record(record)}
     for name in ("input", "multi-rate"):
         run, material = load_run(folder / "runs/small/seed-1" / name)
-        samples = material.split("test").first(20).tensor()
+        samples = material.split("test").spread(20).tensor()
         curves = by_name[name]
         found = evaluate_curve(run.network, samples, curves.betas, run.objective.likelihood,
                                seed=1, noise_draws=2)  # fmt: skip

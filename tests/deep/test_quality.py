@@ -441,7 +441,7 @@ SETTINGS = ExperimentConfig.model_validate(
 def run():
     material = Material(SETTINGS)
     trained = train_run(SETTINGS, material, seed=0)
-    held = material.split("test").first(60).tensor()
+    held = material.split("test").spread(60).tensor()
     curve = evaluate_curve(trained.network, held, np.geomspace(0.1, 2, 12),
                            trained.objective.likelihood)  # fmt: skip
     return trained, material, curve
