@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # Two test processes with two BLAS threads each are several times slower than with one.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: demo test lint prove bench mutate course docs clean
+.PHONY: demo test lint prove bench mutate faults dist course docs clean
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -38,6 +38,14 @@ bench: $(STAMP)
 # Changes every operator and number of the mathematics, one at a time; about twenty minutes.
 mutate: $(STAMP)
 	$(ONE_THREAD) $(BIN)/python -m benchmarks.mutation
+
+# 200 kills, full disks and every damaged byte of a checkpoint; some minutes.
+faults: $(STAMP)
+	$(ONE_THREAD) $(BIN)/python -m benchmarks.faults
+
+# Wheel and sdist, installed into an empty environment and tried; the pins looked up.
+dist: $(STAMP)
+	$(BIN)/nox -s wheel-3.11 pins
 
 # Opens the notebooks; JupyterLab is installed for this alone.
 course: $(STAMP)

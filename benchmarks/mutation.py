@@ -351,11 +351,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{file}: {dict(counts)}, suite {seconds[file]:.2f} s", flush=True)
     if not options.dry:
         from benchmarks.record import write_json
+        from linvae.datafiles import atomic_write
 
         record = _record(outcomes, seconds, "python -m benchmarks.mutation")
         write_json(options.output / "mutation.json", record)
         page = survivors_page(outcomes)
-        (options.output / "mutation-survivors.md").write_text(page, encoding="utf-8")
+        with atomic_write(options.output / "mutation-survivors.md") as target:
+            target.write(page.encode())
     return 1 if any(o.verdict == "survived" for o in outcomes) else 0
 
 

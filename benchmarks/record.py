@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from deep.comparison.record import conditions
+from linvae.datafiles import atomic_write
 
 __all__ = ["RESULTS", "conditions", "write_json"]
 
@@ -17,11 +17,11 @@ RESULTS = Path(__file__).resolve().parent.parent / "results"
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write readable JSON through a temporary file, so that a broken run leaves the old one."""
+    """Write readable JSON whole or not at all, so that a broken run leaves the old file."""
+    text = json.dumps(content, indent=2, allow_nan=False, default=_plain) + "\n"
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(content, indent=2, allow_nan=False, default=_plain) + "\n")
-    os.replace(partial, path)
+    with atomic_write(path) as file:
+        file.write(text.encode())
 
 
 def _plain(value: Any) -> Any:

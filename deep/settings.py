@@ -20,6 +20,7 @@ __all__ = ["as_plain", "checked", "read_settings", "with_overrides"]
 _FREE = "variants"  # a section whose keys are names that the user gives
 _MOST_BYTES = 1_000_000  # a configuration is a page of text
 _LARGEST = 2**63
+_DEEPEST = 50
 _LONGEST = 200  # characters of a value in a message
 
 
@@ -154,6 +155,12 @@ class _Settings(yaml.SafeLoader):
         super().__init__(text)
         self._count = 0
         self._sizes: dict[int, int] = {}  # of the nodes so far, everything written out
+
+    def fetch_flow_collection_start(self, token: Any) -> None:
+        """The scanner looks at every open bracket at every token: few may be open at once."""
+        if self.flow_level >= _DEEPEST:
+            raise yaml.MarkedYAMLError(problem="brackets", problem_mark=self.get_mark())
+        super().fetch_flow_collection_start(token)
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         alias, before = self.check_event(yaml.AliasEvent), self._count

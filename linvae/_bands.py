@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ._types import Sealed
 from ._validation import FloatArray, as_array, as_positive, check_finite, fail, frozen
 from .response import critical_betas
 from .spectrum import Spectrum
@@ -23,7 +24,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, eq=False)
-class Band:
+class Band(Sealed):
     """An estimate of a population quantity with an interval around it.
 
     Attributes

@@ -1,44 +1,50 @@
-"""Mean, covariance and eigenpairs from samples, streams and matrices, in float64."""
+"""Count, mean and scatter of rows that come in blocks, in float64."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ._validation import FloatArray, as_array, check_count, fail
+from ._validation import FloatArray, fail
 
 __all__ = [
-    "Eigen",
+    "Accumulator",
+    "Moments",
     "Progress",
-    "descending_cumsum",
-    "eigen_of_covariance",
-    "eigen_of_samples",
-    "eigen_of_stream",
+    "block_rows",
+    "refuse_non_finite",
+    "refuse_under_and_overflow",
+    "rough_mean",
 ]
 
 Progress: TypeAlias = Callable[[int, int | None], None]
-# eigenvalues (m,), eigenvectors (n, m), trace, "all other eigenvalues are zero"
-Eigen: TypeAlias = tuple[FloatArray, FloatArray, float, bool]
 
-_EPS = float(np.finfo(np.float64).eps)
 # Entries of one working block: large enough for BLAS, small enough to stay near the cache.
 _BLOCK_ENTRIES = 2**22
 # Below this trace the squares of the deviations may have underflowed.
 _TINY_TRACE = 1e-280
 
 
-def descending_cumsum(values: FloatArray) -> FloatArray:
-    """Sums of values[i:], shape (m + 1,), added smallest first; the last entry is 0."""
-    sums = np.zeros(values.size + 1)
-    with np.errstate(over="ignore"):  # a total variance of inf is refused where it is used
-        sums[:-1] = values[::-1].cumsum()[::-1]
-    return sums
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Moments of some rows, ready to be sent to another process and merged there."""
+
+    count: int
+    mean: FloatArray  # shape: (n,)
+    rest: FloatArray  # true mean minus `mean`, shape: (n,)
+    scatter: FloatArray  # sum of (x - mean)(x - mean)ᵀ, shape: (n, n)
 
 
-class _Accumulator:
+def block_rows(n_features: int) -> int:
+    """Rows of one working block."""
+    return max(1, _BLOCK_ENTRIES // n_features)
+
+
+class Accumulator:
     """Count, mean and scatter matrix of blocks of rows, merged as they come.
 
     Each block is centred on the mean so far, which is held as a float64 number plus what rounding
@@ -55,10 +61,7 @@ class _Accumulator:
         # Rank-one terms of the scatter, weight · v vᵀ, added up many at a time.
         self._vectors: list[FloatArray] = []
         self._weights: list[float] = []
-        rows = max(1, _BLOCK_ENTRIES // n_features)
-        # A last column of ones makes the product with itself carry the column sums.
-        self._buffer = np.empty((rows, n_features + 1))
-        self._buffer[:, -1] = 1.0
+        self._buffer = np.empty((0, n_features + 1))
         # Scratch space, so that no block waits for fresh memory.
         self._product = np.empty((n_features + 1, n_features + 1))
 
@@ -74,9 +77,46 @@ class _Accumulator:
             self._products += (vectors.T * np.array(self._weights)) @ vectors
             self._vectors, self._weights = [], []
 
+    @property
+    def moments(self) -> Moments:
+        """A copy of what has been added so far."""
+        return Moments(self.count, self.mean, self._rest.copy(), self.scatter.copy())
+
+    def merge(self, other: Moments) -> None:
+        """Add rows of which only the moments are known, however many on either side."""
+        if not other.count:
+            return
+        if not self.count:
+            self.mean = other.mean
+            self._rest = other.rest.copy()
+        total = self.count + other.count
+        with np.errstate(over="ignore", invalid="ignore"):
+            step = (other.mean - self.mean) + (other.rest - self._rest)
+            weight = self.count * (other.count / total)
+            self._products += other.scatter
+            self._products += (weight * step)[:, None] * step
+            self._trace += float(np.trace(other.scatter)) + float(weight * (step @ step))
+            self._check_range(bool(other.scatter.any() or (self.count and step.any())))
+            self._advance(step * (other.count / total), total)
+
+    def _check_range(self, varies: bool) -> None:
+        if not _TINY_TRACE <= self._trace < np.inf:
+            refuse_under_and_overflow(self._trace, varies)
+
+    def _advance(self, shift: FloatArray, total: int) -> None:
+        self._rest += shift
+        rounded = self.mean + self._rest
+        self._rest += self.mean - rounded
+        self.mean = rounded
+        self.count = total
+
     def add(self, chunk: NDArray[Any]) -> None:
         """Add the rows of a chunk, a block at a time."""
-        rows = len(self._buffer)
+        rows = block_rows(self.mean.size)
+        if len(self._buffer) < min(rows, len(chunk)):
+            self._buffer = np.empty((min(rows, len(chunk)), self.mean.size + 1))
+            # A last column of ones makes the product with itself carry the column sums.
+            self._buffer[:, -1] = 1.0
         for start in range(0, len(chunk), rows):
             # Values that overflow here are refused by name, not warned about.
             with np.errstate(over="ignore", invalid="ignore"):
@@ -85,13 +125,13 @@ class _Accumulator:
     def _add_block(self, block: NDArray[Any]) -> None:
         size = len(block)
         if not self.count:
-            self.mean = _rough_mean(block)
+            self.mean = rough_mean(block)
         buffer = self._buffer[:size]
         centred = np.subtract(block, self.mean, out=buffer[:, :-1], dtype=np.float64)
         product = np.matmul(buffer.T, buffer, out=self._product)
         off = product[-1, :-1] / size  # mean of the block, relative to `mean`
         if not np.isfinite(off).all():
-            _refuse_non_finite(block, self.count)
+            refuse_non_finite(block, self.count)
         total = self.count + size
         step = off - self._rest
         # Scatter of a union = both scatters, each about its own mean, + the spread of the means.
@@ -104,23 +144,19 @@ class _Accumulator:
         self._trace += float(np.trace(product[:-1, :-1]))
         self._trace += float(weights[0] * (off @ off) + weights[1] * (step @ step))
         if not _TINY_TRACE <= self._trace < np.inf:
-            varies = bool(centred.any() or (self.count and step.any()))
-            _refuse_under_and_overflow(self._trace, varies)
-        self._rest += step * (size / total)
-        rounded = self.mean + self._rest
-        self._rest += self.mean - rounded
-        self.mean = rounded
-        self.count = total
+            self._check_range(bool(centred.any() or (self.count and step.any())))
+        self._advance(step * (size / total), total)
 
 
-def _rough_mean(block: NDArray[Any]) -> FloatArray:
+def rough_mean(block: NDArray[Any]) -> FloatArray:
     """Mean of the first rows, near enough to centre on; exact in columns that never change."""
     rows = block[:256]
     first = rows[0].astype(np.float64)
     return np.asarray(first + np.subtract(rows, first, dtype=np.float64).mean(axis=0))
 
 
-def _refuse_non_finite(block: NDArray[Any], offset: int) -> None:
+def refuse_non_finite(block: NDArray[Any], offset: int) -> None:
+    """Name the first entry that is not finite."""
     bad = np.argwhere(~np.isfinite(block))
     if bad.size:
         row, column = (int(i) for i in bad[0])
@@ -130,10 +166,11 @@ def _refuse_non_finite(block: NDArray[Any], offset: int) -> None:
             "finite numbers only",
             "remove or impute such rows (np.isfinite finds them)",
         )
-    _refuse_under_and_overflow(np.inf, True)
+    refuse_under_and_overflow(np.inf, True)
 
 
-def _refuse_under_and_overflow(trace: float, varies: bool) -> None:
+def refuse_under_and_overflow(trace: float, varies: bool) -> None:
+    """Refuse a total variance that float64 cannot hold."""
     if not np.isfinite(trace):
         fail(
             "samples",
@@ -148,168 +185,3 @@ def _refuse_under_and_overflow(trace: float, varies: bool) -> None:
             "deviations above 1e-140",
             "multiply the data by a constant (and the noise variance by its square)",
         )
-
-
-def eigen_of_samples(
-    samples: NDArray[Any], leading: int | None, progress: Progress | None
-) -> tuple[FloatArray, Eigen, int]:
-    """Mean, eigenpairs and count of samples (N, n), on the smaller of the two sides."""
-    count, n = samples.shape
-    _check_leading(leading, n)
-    if count < n:
-        mean, eigen = _eigen_of_gram(samples, leading)
-        if progress:
-            progress(count, count)
-        return mean, eigen, count
-    moments = _Accumulator(n)
-    step = max(1, _BLOCK_ENTRIES // n)
-    for start in range(0, count, step):
-        moments.add(samples[start : start + step])
-        if progress:
-            progress(min(start + step, count), count)
-    return moments.mean, eigen_of_covariance(moments.scatter / count, leading, _EPS), count
-
-
-def eigen_of_stream(
-    chunks: Iterable[Any], leading: int | None, progress: Progress | None
-) -> tuple[FloatArray, Eigen, int]:
-    """Mean, eigenpairs and count of an iterator of chunks (N_j, n), in constant memory."""
-    moments: _Accumulator | None = None
-    for number, chunk in enumerate(chunks):
-        name = f"samples, chunk {number}"
-        array = as_array(name, chunk)
-        if array.ndim != 2 or array.shape[1] == 0:
-            fail(
-                name,
-                f"shape {array.shape}",
-                "an array (rows, n features)",
-                "let the iterator yield two-dimensional arrays",
-            )
-        if moments is None:
-            _check_leading(leading, array.shape[1])
-            moments = _Accumulator(array.shape[1])
-        elif array.shape[1] != moments.mean.size:
-            fail(
-                name,
-                f"{array.shape[1]} features",
-                f"{moments.mean.size} as in chunk 0",
-                "let every chunk have the same columns",
-            )
-        moments.add(array)
-        if progress:
-            progress(moments.count, None)
-    if moments is None or moments.count == 0:
-        fail("samples", "no rows", "at least one row", "check that the iterator is not used up")
-    scatter = moments.scatter / moments.count
-    return moments.mean, eigen_of_covariance(scatter, leading, _EPS), moments.count
-
-
-def _check_leading(leading: int | None, n_features: int) -> None:
-    """Refuse a `leading` outside 1..n."""
-    if leading is not None:
-        check_count("leading", leading, 1, n_features, "or omit it for the whole spectrum")
-
-
-def eigen_of_covariance(covariance: FloatArray, leading: int | None, eps: float) -> Eigen:
-    """Eigenpairs of a covariance known to relative accuracy `eps`, descending.
-
-    What lies below n·eps of the largest eigenvalue is rounding and is returned as exactly zero,
-    unless the matrix is diagonal, where every eigenvalue is known exactly.
-    """
-    rows, n = covariance.shape
-    if rows != n:
-        fail(
-            "covariance",
-            f"shape {covariance.shape}",
-            "a square matrix",
-            "for samples use Spectrum.from_samples",
-        )
-    _check_leading(leading, n)
-    scale = float(np.abs(covariance).max())
-    with np.errstate(over="ignore"):
-        trace = float(np.trace(covariance))
-    if not np.isfinite(trace) or scale > np.finfo(np.float64).max / 2:
-        fail(
-            "covariance",
-            f"entries up to {scale:.3g}",
-            "entries and a total variance within float64",
-            "the total variance exceeds float64: divide the covariance by a constant",
-        )
-    slack = 100 * n * eps
-    skew = float(np.abs(covariance - covariance.T).max())
-    if skew > slack * scale:
-        fail(
-            "covariance",
-            f"an asymmetric matrix (entries differ by {skew:.3g})",
-            "a symmetric one",
-            "average it with its transpose if that is what you mean",
-        )
-    diagonal = np.diagonal(covariance)
-    if np.count_nonzero(covariance) == np.count_nonzero(diagonal):
-        values, vectors = _eigen_of_diagonal(diagonal)
-        noise = 0.0
-    else:
-        values, vectors = _eigen_of_dense((covariance + covariance.T) / 2, leading)
-        noise = n * eps * float(values[0])
-    if values[-1] < -slack * scale:
-        fail(
-            "covariance",
-            f"an indefinite matrix (eigenvalue {values[-1]:.3g})",
-            "eigenvalues >= 0",
-            "a covariance has none below zero: check how it was made",
-        )
-    values = np.where(values > noise, values, 0.0)
-    return _truncate(values, vectors, leading, trace)
-
-
-def _eigen_of_diagonal(diagonal: FloatArray) -> tuple[FloatArray, FloatArray]:
-    order = np.argsort(-diagonal, kind="stable")
-    return diagonal[order], np.eye(diagonal.size)[:, order]
-
-
-def _eigen_of_dense(matrix: FloatArray, leading: int | None) -> tuple[FloatArray, FloatArray]:
-    n = len(matrix)
-    if leading is not None and n > 256 and leading <= n // 4:
-        from scipy.linalg import eigh  # a subset of eigenpairs costs far less for large n
-
-        values, vectors = eigh(matrix, subset_by_index=(n - leading, n - 1))
-    else:
-        values, vectors = np.linalg.eigh(matrix)
-    return values[::-1], vectors[:, ::-1]
-
-
-def _truncate(values: FloatArray, vectors: FloatArray, leading: int | None, trace: float) -> Eigen:
-    n = len(vectors)
-    if leading is None or leading >= n:
-        return values, vectors, float(descending_cumsum(values)[0]), True
-    rest = float(values[leading:].sum()) if values.size == n else trace - float(values.sum())
-    complete = rest <= n * _EPS * trace
-    held = values[:leading]
-    total = float(descending_cumsum(held)[0]) if complete else trace
-    return held, vectors[:, :leading], total, complete
-
-
-def _eigen_of_gram(samples: NDArray[Any], leading: int | None) -> tuple[FloatArray, Eigen]:
-    """Eigenpairs through the N x N Gram matrix, for fewer samples than features."""
-    count, n = samples.shape
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean = _rough_mean(samples)
-        centred = np.subtract(samples, mean, dtype=np.float64)
-        rest = np.ones(count) @ centred / count
-        if not np.isfinite(rest).all():
-            _refuse_non_finite(samples, 0)
-        centred -= rest
-        gram = centred @ centred.T / count
-    mean = mean + rest
-    trace = float(np.trace(gram))
-    _refuse_under_and_overflow(trace, bool(centred.any()))
-    values, left = np.linalg.eigh(gram)
-    values, left = values[::-1], left[:, ::-1]
-    keep = max(1, int(np.count_nonzero(values > n * _EPS * values[0])))
-    total = float(descending_cumsum(values[:keep])[0])
-    wanted = keep if leading is None else min(leading, keep)
-    # QR restores orthonormality that the division by small eigenvalues would lose.
-    vectors, triangle = np.linalg.qr(centred.T @ left[:, :wanted])
-    vectors *= np.where(np.diagonal(triangle) < 0, -1.0, 1.0)
-    held = np.maximum(values[:wanted], 0.0)
-    return mean, (held, vectors, total if wanted == keep else trace, wanted == keep)

@@ -28,14 +28,17 @@ __all__ = ["CurvePoints", "LinearVAE", "NormalisedGap", "Sealed", "Terms"]
 
 
 class Sealed:
-    """Base of result classes: their arrays are read-only views."""
+    """Base of result classes: their arrays are read-only views, also in copies and pickles."""
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
+        self.__setstate__(dict(vars(self)))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
             if isinstance(value, np.ndarray):
-                view = value.view()
-                view.flags.writeable = False
-                object.__setattr__(self, name, view)
+                value = value.view()
+                value.flags.writeable = False
+            object.__setattr__(self, name, value)
 
 
 def _zero() -> FloatArray:
@@ -171,7 +174,7 @@ class NormalisedGap(Sealed):
 
 
 @dataclass(frozen=True, eq=False)
-class LinearVAE:
+class LinearVAE(Sealed):
     r"""A linear VAE: any parameters, optimal or not, one model or a batch of them.
 
     .. math:: q(z|x) = \mathcal N(E(x - m_e) + h,\; \operatorname{diag} c), \qquad

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import os
-import secrets
 import stat
-import tokenize
+import warnings
 import zipfile
-import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NoReturn
@@ -19,6 +16,7 @@ from typing import IO, Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from ._atomic import atomic_write
 from ._csvfile import read_csv, refuse, refuse_corrupt
 from .errors import DataFileError
 
@@ -35,6 +33,8 @@ __all__ = [
 
 _FORMATS = "a .npy, .npz or .csv file, or the name digits"
 _NPY_MAGIC = b"\x93NUMPY"
+_MOST_DIMENSIONS = 64  # of an array of NumPy
+_DEFLATE_RATIO = 1032  # Deflate spends at least 2 bits on 258 bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,8 +170,10 @@ def _read_npy(path: Path, key: str | None) -> tuple[NDArray[Any], tuple[str, ...
                 "copy or write it again")  # fmt: skip
     try:
         # An array without entries cannot be mapped; its shape is refused later, like any other.
-        return np.load(path, mmap_mode="r" if body > 0 else None, allow_pickle=False), ()
-    except (ValueError, EOFError, OSError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return np.load(path, mmap_mode="r" if body > 0 else None, allow_pickle=False), ()
+    except (ValueError, EOFError, OSError, OverflowError, TypeError) as error:
         refuse_corrupt(str(path), error)
 
 
@@ -183,9 +185,13 @@ def _npy_header(file: IO[bytes], name: str) -> tuple[np.dtype[Any], int, int]:
             (1, 0): np.lib.format.read_array_header_1_0,
             (2, 0): np.lib.format.read_array_header_2_0,
         }[version]
-        shape, _, dtype = read(file)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of headers as Python 2 wrote them
+            shape, _, dtype = read(file)
+        if min(shape, default=0) < 0 or len(shape) > _MOST_DIMENSIONS:
+            raise ValueError("a shape that no array has")
         return dtype, file.tell(), math.prod(shape) * dtype.itemsize
-    except (ValueError, KeyError, SyntaxError, TypeError, EOFError, tokenize.TokenError) as error:
+    except Exception as error:  # the reader evaluates a literal, which fails in a dozen ways
         refuse_corrupt(name, error)
 
 
@@ -194,22 +200,41 @@ def _read_npz(path: Path, key: str | None) -> tuple[NDArray[Any], tuple[str, ...
         refuse("data", f"{str(path)!r}, not a .npz archive or a truncated one",
                 "a file written by numpy.savez", "copy or write it again")  # fmt: skip
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            name = _pick(archive.files, key, str(path))
-            array = archive[name]
-    except DataFileError:
+        # NumPy leaves a file open that it opened itself and found damaged.
+        with path.open("rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with np.load(file, allow_pickle=False) as archive:
+                name = _pick(archive.files, key, str(path))
+                _check_member(archive.zip, name, str(path))
+                array = archive[name]
+    except (DataFileError, MemoryError, PermissionError):
         raise
-    except ValueError as error:
-        if "allow_pickle" in str(error):
-            _refuse_pickle(str(path))
+    except Exception as error:  # readers of zip files raise a dozen kinds
         refuse_corrupt(str(path), error)
-    except (OSError, EOFError, RuntimeError, LookupError, OverflowError, zipfile.BadZipFile,
-            zlib.error) as error:  # fmt: skip
-        refuse_corrupt(str(path), error)
-    if not isinstance(array, np.ndarray):
-        refuse("data", f"{name!r} of {str(path)!r}, which is not an array",
-                "a file written by numpy.savez", "write it again")  # fmt: skip
     return array, (f"array {name!r} of the archive",)
+
+
+def _check_member(archive: zipfile.ZipFile, name: str, path: str) -> None:
+    """Refuse what is no array, or declares more than it can hold, before memory is set aside."""
+    known = archive.NameToInfo
+    entry = known.get(f"{name}.npy") or known[name]
+    what = f"{name!r} of {path!r}"
+    ratio = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: _DEFLATE_RATIO}.get(entry.compress_type)
+    if ratio is None:
+        refuse("data", f"{what}, packed by method {entry.compress_type}",
+                "a file written by numpy.savez", "write it again")  # fmt: skip
+    with archive.open(entry) as file:
+        if file.read(len(_NPY_MAGIC)) != _NPY_MAGIC:
+            refuse("data", f"{what}, which is not an array", "a file written by numpy.savez",
+                    "write it again")  # fmt: skip
+    with archive.open(entry) as file:
+        dtype, start, body = _npy_header(file, path)
+    if dtype.hasobject:
+        _refuse_pickle(path)
+    held = min(entry.file_size, ratio * entry.compress_size)
+    if held < start + body:
+        refuse("data", f"{what}, truncated at {held} bytes", f"{start + body} bytes",
+                "copy or write it again")  # fmt: skip
 
 
 def _pick(names: list[str], key: str | None, path: str) -> str:
@@ -261,30 +286,6 @@ def check_target(name: str, target: str | Path, suffixes: tuple[str, ...]) -> Pa
         refuse(name, got + "in a directory that may not be written to", "a writable directory",
                "choose another directory")  # fmt: skip
     return path
-
-
-@contextlib.contextmanager
-def atomic_write(target: str | Path) -> Iterator[IO[bytes]]:
-    """Open a temporary file that takes the target's place on success and vanishes otherwise.
-
-    Raises
-    ------
-    DataFileError
-        When the directory or the disk does not take the file.
-    """
-    path = Path(os.path.realpath(target))
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        with part.open("xb") as file:
-            yield file
-        part.replace(path)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        refuse("output", f"{str(target)!r}, which could not be written ({reason})",
-                "a writable file", "check the directory and the free space")  # fmt: skip
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 def json_text(value: Any) -> str:

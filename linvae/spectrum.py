@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ._moments import (
-    Eigen,
-    Progress,
-    descending_cumsum,
-    eigen_of_covariance,
-    eigen_of_samples,
-    eigen_of_stream,
-)
+from ._eigen import Eigen, descending_cumsum, eigen_of_covariance
+from ._leading import check_solver
+from ._moments import Progress
+from ._sources import eigen_of
+from ._types import Sealed
 from ._validation import (
     FloatArray,
     as_array,
@@ -32,7 +28,7 @@ __all__ = ["Spectrum"]
 
 
 @dataclass(frozen=True, eq=False)
-class Spectrum:
+class Spectrum(Sealed):
     r"""Mean and covariance spectrum of a data set or a distribution.
 
     .. math:: S = \tfrac1N \sum_x (x-\mu)(x-\mu)^\top = \sum_i \lambda_i u_i u_i^\top
@@ -54,6 +50,9 @@ class Spectrum:
         True when every eigenvalue that is not held is zero; False for a leading-k spectrum.
     n_samples : int or None
         Number of samples behind S; None for a population.
+    eigenvalue_errors : ndarray, shape (m,), or None
+        Bounds on the distance to the true eigenvalues when an iterative solver found them, in
+        squared data units; None when a direct decomposition left only rounding.
     """
 
     mean: FloatArray  # shape: (n,)
@@ -62,6 +61,7 @@ class Spectrum:
     total_variance: float
     complete: bool
     n_samples: int | None = None
+    eigenvalue_errors: FloatArray | None = None  # shape: (m,)
 
     def __post_init__(self) -> None:
         mean = as_vector("mean", self.mean)
@@ -92,6 +92,9 @@ class Spectrum:
             check_count("n_samples", self.n_samples, 1, None, "pass None for a population")
         for name, array in (("mean", mean), ("eigenvalues", values), ("eigenvectors", vectors)):
             object.__setattr__(self, name, frozen(array))
+        if self.eigenvalue_errors is not None:
+            errors = as_vector("eigenvalue_errors", self.eigenvalue_errors, values.size)
+            object.__setattr__(self, "eigenvalue_errors", frozen(errors))
         object.__setattr__(self, "total_variance", float(self.total_variance))
 
     @classmethod
@@ -101,6 +104,7 @@ class Spectrum:
         *,
         leading: int | None = None,
         progress: Progress | None = None,
+        solver: str = "auto",
     ) -> Spectrum:
         r"""Compute the spectrum of samples, one row each.
 
@@ -108,15 +112,23 @@ class Spectrum:
 
         Parameters
         ----------
-        samples : array (N, n), memory map, or iterator of arrays (N_j, n)
-            Any float, integer or bool dtype, C or Fortran order; accumulated in float64, centred
-            block by block, so a large common mean costs no accuracy. An iterator is streamed in
-            constant memory. Use ``iter(chunks)`` for a list of chunks.
+        samples : array (N, n), dask array, iterator of arrays (N_j, n), or chunk source
+            Any float, integer or bool dtype, C or Fortran order, in memory or memory-mapped;
+            accumulated in float64, centred block by block, so a large common mean costs no
+            accuracy. An iterator is streamed in constant memory (``iter(chunks)`` for a list); a
+            callable that returns a fresh iterator may be read several times. Arrays of other
+            libraries that follow the array API stay on their device, and so do torch and cupy
+            arrays where array-api-compat is installed. dask arrays are measured block by block, by
+            threads or by the ``distributed.Client`` where there is one.
         leading : int, optional
             Keep only this many eigenpairs (and the exact total variance). With N < n the n x n
-            covariance is never formed, so n = 20 000 works when N is small.
+            covariance is never formed.
         progress : callable(rows_done, rows_total or None), optional
-            Called after every block.
+            Called after every block of the first pass; for dask, once, at the end.
+        solver : {"auto", "direct", "iterative"}
+            How leading eigenpairs are found: "auto" iterates when both sides are large and few
+            pairs are wanted, and then states ``eigenvalue_errors``; these bounds fail with
+            probability at most 1e-10. Ignored where the iteration has no room (4 k + 20 > n).
 
         Returns
         -------
@@ -132,17 +144,7 @@ class Spectrum:
         -----
         Equals ``numpy.cov(samples.T, bias=True)`` followed by ``numpy.linalg.eigh``.
         """
-        if _is_stream(samples):
-            return cls._build(*eigen_of_stream(samples, leading, progress))
-        array = as_array("samples", samples)
-        if array.ndim != 2 or 0 in array.shape:
-            fail(
-                "samples",
-                f"shape {array.shape}",
-                "a non-empty array (N samples, n features)",
-                "use X.reshape(len(X), -1) for images, or X[:, None] for one feature",
-            )
-        return cls._build(*eigen_of_samples(array, leading, progress))
+        return cls._build(*eigen_of(samples, leading, progress, solver))
 
     @classmethod
     def from_covariance(
@@ -152,6 +154,7 @@ class Spectrum:
         mean: Any = None,
         n_samples: int | None = None,
         leading: int | None = None,
+        solver: str = "auto",
     ) -> Spectrum:
         r"""Compute the spectrum of a given covariance matrix.
 
@@ -167,6 +170,8 @@ class Spectrum:
             Number of samples behind the covariance, if it was estimated.
         leading : int, optional
             Keep only this many eigenpairs and the exact trace.
+        solver : {"auto", "direct", "iterative"}
+            As of :meth:`from_samples`.
 
         Returns
         -------
@@ -180,9 +185,10 @@ class Spectrum:
         raw = as_array("covariance", covariance)
         matrix = as_matrix("covariance", raw, "(n, n)")
         eps = float(np.finfo(raw.dtype).eps) if raw.dtype.kind == "f" else 2.0**-52
-        values, vectors, trace, complete = eigen_of_covariance(matrix, leading, eps)
+        check_solver(solver, leading)
+        eigen = eigen_of_covariance(matrix, leading, eps, solver)
         center = np.zeros(len(matrix)) if mean is None else as_vector("mean", mean, len(matrix))
-        return cls(center, values, vectors, trace, complete, n_samples)
+        return cls._build(center, eigen, n_samples)
 
     @classmethod
     def from_eigenvalues(
@@ -236,9 +242,9 @@ class Spectrum:
         return cls(center, values, vectors[:, order], total, True, n_samples)
 
     @classmethod
-    def _build(cls, mean: FloatArray, eigen: Eigen, count: int) -> Spectrum:
-        values, vectors, trace, complete = eigen
-        return cls(mean, values, vectors, trace, complete, count)
+    def _build(cls, mean: FloatArray, eigen: Eigen, count: int | None) -> Spectrum:
+        values, vectors, trace, complete, errors = eigen
+        return cls(mean, values, vectors, trace, complete, count, errors)
 
     @property
     def n_features(self) -> int:
@@ -365,7 +371,3 @@ class Spectrum:
         return np.asarray(
             self.mean + rng.standard_normal((count, self.eigenvalues.size)) @ self.root.T
         )
-
-
-def _is_stream(samples: Any) -> bool:
-    return isinstance(samples, Iterable) and hasattr(samples, "__next__")

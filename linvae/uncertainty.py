@@ -23,6 +23,7 @@ from ._bands import (
     per_mode,
 )
 from ._bootstrap import resample, resampled_bands
+from ._types import Sealed
 from ._validation import FloatArray, as_matrix, check_count, check_spectrum, frozen
 from .spectrum import Spectrum
 
@@ -30,7 +31,7 @@ __all__ = ["Band", "Uncertainty", "asymptotic_bands", "bootstrap_bands"]
 
 
 @dataclass(frozen=True, eq=False)
-class Uncertainty:
+class Uncertainty(Sealed):
     """Bands for the population behind a sample; rates, distortions and objectives in nats.
 
     Attributes

@@ -234,6 +234,8 @@ class _Inflated:
                 _broken(self._path, str(error))
             if block:
                 return block
+            if len(self._inflate.unconsumed_tail) >= len(packed):
+                _broken(self._path, "a compressed element that leads nowhere")
 
     def finish(self) -> None:
         """Demand the end of the stream, with its checksum."""

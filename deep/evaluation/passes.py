@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -46,17 +47,34 @@ class Block(NamedTuple):
     samples: Tensor
 
 
+# Models that are being evaluated: by how many, and the modes their modules had before.
+_EVALUATED: dict[nn.Module, tuple[int, list[tuple[nn.Module, bool]]]] = {}
+_LOCK = threading.Lock()
+
+
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients; every module gets its own mode back."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
+    """Evaluation mode without gradients; every module gets its own mode back.
+
+    Threads may evaluate one model at once: the last of them puts the modes back.
+    """
+    with _LOCK:
+        if model not in _EVALUATED:
+            _EVALUATED[model] = (0, [(module, module.training) for module in model.modules()])
+            model.eval()
+        users, modes = _EVALUATED[model]
+        _EVALUATED[model] = (users + 1, modes)
     try:
         with torch.inference_mode():
             yield
     finally:
-        for module, mode in modes:
-            module.training = mode
+        with _LOCK:
+            users, modes = _EVALUATED.pop(model)
+            if users > 1:
+                _EVALUATED[model] = (users - 1, modes)
+            else:
+                for module, mode in modes:
+                    module.training = mode
 
 
 def blocks(model: nn.Module, samples: Tensor | NDArray[np.generic]) -> Iterator[Block]:

@@ -24,15 +24,19 @@ AREAS: dict[str, tuple[str, ...]] = {
     ),
     "Other people's code": ("linvae.doctor", "linvae.testing", "deep.adapters"),
     "Pictures, reports, files, shell": (
-        "linvae.plotting", "linvae.report", "linvae.datafiles", "linvae.cli", "deep.cli",
+        "linvae.plotting", "linvae.report", "linvae.storage", "linvae.datafiles", "linvae.cli",
+        "deep.cli",
         "deep.demo", "linvae.errors", "deep.errors",
     ),
     "Closed forms in SymPy": ("linvae.symbolic",),
     "Training": (
-        "deep", "deep.config", "deep.presets", "deep.settings", "deep.runs", "deep.variants", "deep.gates",
-        "deep.gate_banks", "deep.conversion", "deep.networks", "deep.objectives", "deep.training", "deep.randomness",
+        "deep", "deep.config", "deep.presets", "deep.settings", "deep.runs", "deep.variants",
+        "deep.gates", "deep.gate_banks", "deep.conversion", "deep.networks", "deep.objectives",
+        "deep.training", "deep.randomness",
     ),
-    "Data, evaluation, comparison": ("deep.data", "deep.material", "deep.evaluation", "deep.comparison"),
+    "Data, evaluation, comparison": (
+        "deep.data", "deep.material", "deep.evaluation", "deep.comparison",
+    ),
 }  # fmt: skip
 # Their own top level would take every new module, which is to be placed by hand.
 _ROOTS = ("linvae", "deep")

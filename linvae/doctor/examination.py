@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -16,8 +16,17 @@ _LONGEST = 1e9  # seconds
 _TEXTS = ("code", "asked", "found", "cause", "remedy")
 
 
+class _Record:
+    """A frozen dataclass with mappings, which Python can neither pickle nor hash by itself."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        kept = (getattr(self, f.name) for f in fields(self))  # type: ignore[arg-type]
+        plain = (dict(item) if isinstance(item, MappingProxyType) else item for item in kept)
+        return type(self), tuple(plain)
+
+
 @dataclass(frozen=True)
-class Finding:
+class Finding(_Record):
     """One thing that is not as it should be.
 
     Attributes
@@ -46,9 +55,12 @@ class Finding:
     def __post_init__(self) -> None:
         object.__setattr__(self, "evidence", MappingProxyType(dict(self.evidence)))
 
+    def __hash__(self) -> int:
+        return hash((self.code, self.asked, self.found))
+
 
 @dataclass(frozen=True)
-class Examination:
+class Examination(_Record):
     """The result of examining one loss, trainer, model or metric.
 
     Attributes
@@ -79,6 +91,9 @@ class Examination:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "facts", MappingProxyType(dict(self.facts)))
+
+    def __hash__(self) -> int:
+        return hash((self.kind, self.subject, self.asked, self.findings, self.failure))
 
     @property
     def healthy(self) -> bool:

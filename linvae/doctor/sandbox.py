@@ -8,6 +8,7 @@ import logging
 import os
 import random
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -24,6 +25,8 @@ __all__ = ["as_numbers", "call", "process_kept", "told", "undisturbed"]
 
 State = Callable[[], AbstractContextManager[Any]]
 
+# A process has one standard output and one of each seed: examinations take turns.
+_TURN = threading.RLock()
 _PACKAGE = Path(__file__).resolve().parents[1]
 _LONGEST = 400  # characters of their message that are shown
 
@@ -35,6 +38,12 @@ def process_kept() -> Iterator[None]:
     The working directory, the environment variables, ``sys.path`` and ``sys.argv`` (contents and
     list), the limit of recursion, the level of logging, and how NumPy prints.
     """
+    with _TURN, _process_kept():
+        yield
+
+
+@contextlib.contextmanager
+def _process_kept() -> Iterator[None]:
     folder, environment = _folder(), dict(os.environ)
     path, arguments = (sys.path, list(sys.path)), (sys.argv, list(sys.argv))
     deepest, silenced = sys.getrecursionlimit(), logging.root.manager.disable
@@ -68,11 +77,12 @@ def undisturbed(state: State | None = None, *, process: bool = True) -> Iterator
 
     Yields what was printed meanwhile. `state` makes a context manager that keeps more, such as the
     seeds and the gradient mode of a library that is not imported here. With `process`, so does
-    :func:`process_kept`; without it, whoever calls sees to that.
+    :func:`process_kept`; without it, whoever calls sees to that. Threads wait for one another.
     """
     printed = io.StringIO()
-    python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002 (theirs, put back)
     with ExitStack() as stack:
+        stack.enter_context(_TURN)
+        python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002 (put back)
         if process:
             stack.enter_context(process_kept())
         stack.enter_context(warnings.catch_warnings())

@@ -82,7 +82,7 @@ class HierarchicalTerms(Sealed):
         return -(self.distortion + self.rate1 + self.rate2)
 
 
-class TwoLayers:
+class TwoLayers(Sealed):
     """What both kinds of two-layer models share: names, shapes and checks of their parameters."""
 
     shapes: ClassVar[dict[str, tuple[str, ...]]] = {

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from linvae._types import LinearVAE
+from linvae._types import LinearVAE, Sealed
 from linvae._validation import (
     FloatArray,
     as_positive_number,
@@ -43,7 +43,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, eq=False)
-class Field:
+class Field(Sealed):
     """The problem whose landscape it is; `values` and `critical` have one entry per feature."""
 
     spectrum: Spectrum
@@ -83,7 +83,7 @@ class Field:
 
 
 @dataclass(frozen=True, eq=False)
-class StationaryPoint:
+class StationaryPoint(Sealed):
     r"""A point of zero gradient, up to signs, order and the free rotations of its blocks.
 
     .. math:: \nabla_{E, C, D}\, L_\beta = 0, \qquad

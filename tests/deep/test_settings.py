@@ -47,7 +47,7 @@ def test_a_variant_can_be_made_on_the_command_line():
         "slow": {"training": {"optimiser": {"learning_rate": 1e-4}}},
     }
     assert preset.variants == {}, "the preset is not touched"
-    with pytest.raises(ConfigError, match="variant told.*colour"):
+    with pytest.raises(ConfigError, match=r"variant told.*colour"):
         with_overrides(preset, ["variants.told.model.colour=red"])
 
 

@@ -1,0 +1,1 @@
+"""What is published: requirements, their pins, the wheel."""
