@@ -78,6 +78,21 @@ def test_numbers_of_trained_networks_are_those_of_the_results() -> None:
             assert cell == ("; ".join(parts) or "–"), name
 
 
+def test_numbers_beside_a_printed_curve_are_those_of_the_results() -> None:
+    path = ROOT / "results" / "resnet-binarized-mnist-8-epochs.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    points, published = record["methods"][0]["points"], record["published"]
+    rows = table("| β | rate | distortion | objective | printed there |")
+    for row, point, excess in zip(rows, points, published["excess"], strict=True):
+        assert row[0] == f"{point['beta']:.3g}"
+        assert row[1:3] == [f"{point['rate']:.1f}", f"{point['distortion']:.1f}"]
+        assert row[3] == f"{point['objective']:.2f}"
+        assert row[5] == f"{100 * excess['excess']:.2f} %"
+        assert all(one < 0 for one in excess["per_seed"]), "every seed is below at every β"
+    printed = [f"{point['objective']:.2f}" for point in published["multi_rate"]]
+    assert [row[4] for row in rows] == printed
+
+
 def test_nothing_was_left_to_fill_in() -> None:
     pages = sorted(path.relative_to(ROOT) for path in (ROOT / "docs").glob("*.md"))
     for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", *pages):
