@@ -143,9 +143,9 @@ _BINARIZED_MNIST = RemoteSet(
 
 REMOTE_SETS = {known.name: known for known in (_MNIST, _FASHION_MNIST, _BINARIZED_MNIST)}
 
-# Sizes and checksums of the following were published by users of the same addresses; the lists
-# agree with one another. Omniglot as chardata.mat and CelebA have no lasting address: their
-# loaders take files that the user has.
+# Sizes and checksums of the following are those that other users of the same addresses publish; the
+# files themselves were not at hand. Omniglot as chardata.mat and CelebA have no lasting address:
+# their loaders take files that the user has.
 _OMNIGLOT = RemoteSet(
     name="omniglot",
     mirrors=("https://raw.githubusercontent.com/brendenlake/omniglot/master/python/",),
