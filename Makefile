@@ -25,9 +25,9 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 test: $(STAMP) lint
-	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist loadgroup --ignore=tests/proofs --cov --cov-report=term
-	# Measuring coverage would slow SymPy down, and there is none of linvae's code to measure.
-	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist loadgroup tests/proofs
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist loadgroup --ignore=tests/deep --ignore=tests/proofs --cov --cov-report=term
+	# Measuring coverage would slow training and SymPy down, and there is little of linvae's code to measure.
+	$(ONE_THREAD) $(BIN)/python -m pytest -n 2 --dist loadgroup tests/deep tests/proofs
 
 prove: $(STAMP)
 	$(BIN)/python -m proofs

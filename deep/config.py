@@ -103,7 +103,8 @@ class BetaConfig(_Section):
     ``constant`` is the β-VAE with ``value``. ``annealing`` multiplies β: ``linear`` from 0 to 1
     over the first ``annealing_part`` of the training, ``cyclical`` the same in each of ``cycles``,
     ``geometric`` from low/high to 1. ``tilt`` τ weighs the loss of each β by (β/√(low·high))^−τ:
-    positive, it favours the small β's; negative, the large ones.
+    positive, it favours the small β's; negative, the large ones. ``per_sample``: so many β's for
+    each sample of a batch, and steps that cost so many times as much.
     """
 
     low: float = Field(default=0.01, gt=0)
@@ -114,6 +115,7 @@ class BetaConfig(_Section):
     annealing_part: float = Field(default=0.3, gt=0, le=1)
     cycles: int = Field(default=4, ge=1)
     tilt: float = 0.0
+    per_sample: int = Field(default=1, ge=1)
 
     @model_validator(mode="after")
     def _ordered(self) -> BetaConfig:

@@ -93,7 +93,7 @@ def dedicated_settings(
     training["sharpness"] = None  # no gates
     if other.learning_rate is not None:
         training["optimiser"]["learning_rate"] = other.learning_rate
-    change = {"draw": "constant", "value": beta, "annealing": annealing}
+    change = {"draw": "constant", "value": beta, "annealing": annealing, "per_sample": 1}
     alone = config.model_copy(update={"variants": {}})
     return alone.with_changes(beta=change, training=training)
 

@@ -37,12 +37,15 @@ class BetaDraws:
     tilt : float
         τ of :meth:`weight`: above 0 it favours small β's, below 0 large ones; not read by
         ``constant``.
+    per_sample : int
+        β's for each sample, >= 1; not read by ``constant``. Stratified draws give each sample one
+        from each of so many equal parts of [log a, log b].
 
     Raises
     ------
     InputError
         Not 0 < a < b, a value that is not positive and finite, an unknown way to draw, a tilt that
-        is not finite.
+        is not finite, fewer than one β a sample, or several while a batch shares one.
 
     Notes
     -----
@@ -53,6 +56,7 @@ class BetaDraws:
     draw: Draw = "stratified"
     value: float = 1.0
     tilt: float = 0.0
+    per_sample: int = 1
 
     def __post_init__(self) -> None:
         check_beta_range(self.beta_range)
@@ -60,16 +64,27 @@ class BetaDraws:
         _check_known("draw", self.draw, get_args(Draw))
         if not math.isfinite(self.tilt):
             fail("tilt", self.tilt, "a finite number", "pass 0 for equal weights")
+        if self.per_sample < 1 or (self.per_sample > 1 and self.draw == "batch"):
+            fail("per_sample", f"{self.per_sample} with draw {self.draw!r}",
+                 "1, or more with β's that differ within a batch",
+                 "draw 'stratified' or 'example'")  # fmt: skip
 
     @classmethod
     def of(cls, config: BetaConfig) -> BetaDraws:
         """Draws that a configuration describes."""
-        return cls((config.low, config.high), config.draw, config.value, config.tilt)
+        ends = (config.low, config.high)
+        return cls(ends, config.draw, config.value, config.tilt, config.per_sample)
 
     @property
     def per_example(self) -> bool:
         """Whether the samples of a batch have β's of their own."""
         return self.draw in ("example", "stratified")
+
+    def copies(self, samples: Tensor) -> Tensor:
+        """Samples (N, ...) once for each of their β's: (N · per_sample, ...)."""
+        if self.per_sample == 1 or self.draw == "constant":
+            return samples
+        return torch.cat([samples] * self.per_sample)
 
     def weight(self, beta: Tensor) -> Tensor | float:
         r"""Weights of the losses of β's, of their shape: :math:`(\beta/\sqrt{ab})^{-\tau}`."""
@@ -80,15 +95,21 @@ class BetaDraws:
     def __call__(
         self, count: int, generator: torch.Generator, dtype: torch.dtype = torch.float32
     ) -> Tensor:
-        """β's for a batch of `count`, () or (count,), on the device of the generator."""
+        """β's for a batch of `count`, () or (count · per_sample,), on the device of the generator.
+
+        Those of several for each sample come as batches one after the other.
+        """
         device = generator.device
         if self.draw == "constant":
             return torch.full((), self.value, dtype=dtype, device=device)
-        shape = (count,) if self.per_example else ()
+        shape = (count * self.per_sample,) if self.per_example else ()
         place = torch.rand(shape, generator=generator, dtype=torch.float64, device=device)
         if self.draw == "stratified":
-            part = torch.randperm(count, generator=generator, device=device)
-            place = (part + place) / count
+            part = [
+                number * count + torch.randperm(count, generator=generator, device=device)
+                for number in range(self.per_sample)
+            ]
+            place = (torch.cat(part) + place) / len(place)
         low, high = self.beta_range
         logarithm = math.log(low) + (math.log(high) - math.log(low)) * place
         return logarithm.exp().clamp(low, high).to(dtype)

@@ -71,9 +71,9 @@ class RateDistortionObjective(nn.Module):
     .. math:: L = \mathbb E_{\log\beta \sim \mathcal U[\log a, \log b]}\; w(\beta)\,
               \mathbb E_x [\mathcal D(x; \beta) + \alpha(t)\, \beta\, \mathcal R(x; \beta)]
 
-    with one draw of the latents a sample and the weights w of :meth:`BetaDraws.weight`, 1 unless
-    tilted. Annealing multiplies the weight of the rate by α(t); the gates of the network are told β
-    itself, or what they learn for a β would change with time.
+    with one draw of the latents for each β of a sample, and the weights w of
+    :meth:`BetaDraws.weight`, 1 unless tilted. Annealing multiplies the weight of the rate by α(t);
+    the gates of the network are told β itself, or what they learn for a β would change with time.
 
     It is a module because the likelihood can have parameters: ``parameters()`` gives them.
 
@@ -126,13 +126,13 @@ class RateDistortionObjective(nn.Module):
         self, model: nn.Module, samples: torch.Tensor, *, done: float, generator: torch.Generator
     ) -> LossTerms:
         """Loss of a batch; see :class:`deep.objectives.base.Objective`."""
-        count = len(samples)
         # β's in bfloat16 would be off by up to 0.4 %.
         exact_enough = torch.promote_types(samples.dtype, torch.float32)
-        beta = self.betas(count, generator, exact_enough)
+        beta = self.betas(len(samples), generator, exact_enough)
+        samples = self.betas.copies(samples)
         noise = None
         if not self.expected:
-            shape = (count, int(model.latent_dim))
+            shape = (len(samples), int(model.latent_dim))
             noise = torch.randn(
                 shape, generator=generator, device=generator.device, dtype=samples.dtype
             )

@@ -136,12 +136,29 @@ def test_stratified_takes_one_of_each_part_in_random_order():
     assert_close(np.var(correlations) * (count - 1), 1.0, "monte_carlo", scale=math.sqrt(2 / 200))
 
 
+def test_several_betas_for_each_sample_are_one_from_each_part_of_the_range():
+    draws, count = BetaDraws(RANGE, "stratified", per_sample=3), 8
+    for seed in range(50):
+        got = places(draws(count, source(seed), torch.float64))
+        assert (np.sort(np.floor(got * 24)) == np.arange(24)).all()
+        # Rows are those of the copies, columns of the samples.
+        assert (np.floor(got.reshape(3, count) * 3) == np.arange(3)[:, None]).all()
+    free = places(BetaDraws(RANGE, "example", per_sample=3)(8, source(), torch.float64))
+    assert free.shape == (24,)
+    assert len(set(free)) == 24
+    alone = BetaDraws(draw="constant", per_sample=3)
+    samples = torch.arange(4.0)
+    assert alone.copies(samples) is samples
+    assert alone(4, source()).shape == ()
+    assert torch.equal(draws.copies(samples), samples.repeat(3))
+
+
 def test_constant_and_configured_draws():
     got = BetaDraws(draw="constant", value=0.7)(5, source())
     assert got.shape == ()
     assert float(got) == pytest.approx(0.7)
-    config = BetaConfig(low=0.1, high=2.0, draw="example", value=3.0)
-    assert BetaDraws.of(config) == BetaDraws((0.1, 2.0), "example", 3.0)
+    config = BetaConfig(low=0.1, high=2.0, draw="example", value=3.0, tilt=0.1, per_sample=2)
+    assert BetaDraws.of(config) == BetaDraws((0.1, 2.0), "example", 3.0, 0.1, 2)
 
 
 def test_draws_refuse_nonsense():
@@ -151,6 +168,10 @@ def test_draws_refuse_nonsense():
         BetaDraws(value=0.0)
     with pytest.raises(InputError, match="draw: got 'all'"):
         BetaDraws(draw="all")
+    with pytest.raises(InputError, match="per_sample: got 0"):
+        BetaDraws(per_sample=0)
+    with pytest.raises(InputError, match="per_sample: got 2 with draw 'batch'"):
+        BetaDraws(draw="batch", per_sample=2)
 
 
 # Annealing and sharpness
@@ -248,11 +269,14 @@ def test_beta_vae_loss_against_the_exact_terms(variance):
     assert_average(values[:, 2], exact.distortion)
 
 
-@pytest.mark.parametrize("draw", DRAWS)
-def test_multi_rate_loss_against_quadrature_over_log_beta(draw):
+@pytest.mark.parametrize(
+    ("draw", "per_sample"), [(draw, 1) for draw in DRAWS] + [("example", 2), ("stratified", 3)]
+)
+def test_multi_rate_loss_against_quadrature_over_log_beta(draw, per_sample):
     samples, spectrum = data()
     model = LinearGaussian()
-    objective = RateDistortionObjective(Gaussian(0.5), BetaDraws(RANGE, draw))
+    draws = BetaDraws(RANGE, draw, per_sample=per_sample)
+    objective = RateDistortionObjective(Gaussian(0.5), draws)
     nodes, weights = np.polynomial.legendre.leggauss(40)
     low, high = np.log(RANGE)
     terms = [model.at(b, 0.5).evaluate(spectrum, b)
@@ -263,13 +287,16 @@ def test_multi_rate_loss_against_quadrature_over_log_beta(draw):
         assert_average(values[:, column], want)
 
 
-def test_every_sample_is_paired_with_its_own_beta_and_noise():
+@pytest.mark.parametrize("per_sample", [1, 2])
+def test_every_sample_is_paired_with_its_own_beta_and_noise(per_sample):
     samples, _ = data()
     model = LinearGaussian()
-    objective = RateDistortionObjective(Gaussian(0.5), BetaDraws(RANGE, "stratified"))
+    draws = BetaDraws(RANGE, "stratified", per_sample=per_sample)
+    objective = RateDistortionObjective(Gaussian(0.5), draws)
     terms = objective(model, samples, done=0.5, generator=source(8))
     call = model.calls[-1]
-    assert call["noise"].shape == (40, 2)
+    samples = samples.repeat(per_sample, 1)
+    assert call["noise"].shape == (40 * per_sample, 2)
     assert call["noise"].dtype == torch.float64
     total = []
     for x, beta, noise in zip(samples.numpy(), terms.beta.numpy(), call["noise"], strict=True):

@@ -80,15 +80,25 @@ def eager():
 
 
 def _at_once(calls):
-    """Run calls in as many threads, none of which starts before all are there."""
+    """Run calls in as many threads, none of which starts before all are there.
+
+    They are started one after another: what measures coverage is installed in each as it begins,
+    and Python refuses to install two at once.
+    """
     gate = threading.Barrier(len(calls))
 
-    def run(call):
+    def run(call, here):
+        here.set()
         gate.wait(timeout=60)
         return call()
 
     with ThreadPoolExecutor(len(calls)) as pool:
-        return [future.result() for future in [pool.submit(run, call) for call in calls]]
+        futures = []
+        for call in calls:
+            here = threading.Event()
+            futures.append(pool.submit(run, call, here))
+            assert here.wait(timeout=60)
+        return [future.result() for future in futures]
 
 
 def test_the_digest_sees_a_single_bit():
