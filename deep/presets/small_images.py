@@ -29,7 +29,7 @@ from deep.presets.images import SQUARED_ERROR
 
 __all__ = ["SMALL_IMAGE_PRESETS"]
 
-_CHANNELS = (8, 16, 32)
+_CHANNELS = {"conv": (16, 32, 64), "resnet": (16, 32, 32)}
 _BITS = LikelihoodConfig(kind="bernoulli")
 _UNGATED = ("decoder.first",)
 
@@ -41,7 +41,7 @@ def _small(
     *,
     kind: Literal["conv", "resnet"] = "conv",
     likelihood: LikelihoodConfig = _BITS,
-    epochs: int = 40,
+    epochs: int = 30,
     points: int = 10,
     seeds: tuple[int, ...] = (0, 1, 2),
     **sections: Any,
@@ -54,7 +54,7 @@ def _small(
         model=ModelConfig(
             kind=kind,
             latent_dim=32,
-            channels=_CHANNELS,
+            channels=_CHANNELS[kind],
             placement="after_norm",
             encoder_gate="film",
             posterior_gate="collapsing",
@@ -129,15 +129,16 @@ _SUBSET = "10 000 images of static binarized MNIST"
 SMALL_IMAGE_PRESETS = (
     _small(
         "conv-binarized-mnist-cpu",
-        f"Small convolutional VAEs on {_SUBSET}, 40 epochs.",
+        f"Small convolutional VAEs on {_SUBSET}, 30 epochs.",
         _MNIST,
         evaluation={"frechet": True, "images": 5000},
     ),
     _small(
         "resnet-binarized-mnist-cpu",
-        f"Small residual VAEs on {_SUBSET}, 40 epochs.",
+        f"Small residual VAEs on {_SUBSET}, 30 epochs.",
         _MNIST,
         kind="resnet",
+        points=5,
         evaluation={"frechet": True, "images": 5000},
     ),
     _small(
@@ -153,50 +154,50 @@ SMALL_IMAGE_PRESETS = (
     ),
     _small(
         "conv-fashion-mnist-cpu",
-        "Small convolutional VAEs on 10 000 images of Fashion-MNIST, squared error, 15 epochs.",
+        "Small convolutional VAEs on 10 000 images of Fashion-MNIST, squared error, 12 epochs.",
         {"name": "fashion_mnist", "limit": 10_000},
         likelihood=SQUARED_ERROR,
-        epochs=15,
+        epochs=12,
         points=4,
     ),
     _small(
         "conv-omniglot-cpu",
-        "Small convolutional VAEs on 10 000 images of Omniglot, drawn as bits, 15 epochs.",
+        "Small convolutional VAEs on 10 000 images of Omniglot, drawn as bits, 12 epochs.",
         {"name": "omniglot", "limit": 10_000, "binarise": True},
-        epochs=15,
+        epochs=12,
         points=4,
     ),
     _small(
         "conv-cifar10-cpu",
-        "Small convolutional VAEs on 4000 images of CIFAR-10, squared error, 40 epochs.",
+        "Small convolutional VAEs on 4000 images of CIFAR-10, squared error, 25 epochs.",
         {"name": "cifar10", "limit": 4000, "augment": "flip"},
         likelihood=SQUARED_ERROR,
-        epochs=40,
+        epochs=25,
         points=4,
     ),
     _small(
         "recipe-binarized-mnist-cpu",
-        f"The steps of the recipe, undone one by one, on {_SUBSET}, 15 epochs.",
+        f"The steps of the recipe, undone one by one, on {_SUBSET}, 8 epochs.",
         _MNIST,
-        epochs=15,
+        epochs=8,
         points=4,
         seeds=(0,),
         variants=_STEPS,
     ),
     _small(
         "gates-binarized-mnist-cpu",
-        f"Kinds of gates on {_SUBSET}, 15 epochs.",
+        f"Kinds of gates on {_SUBSET}, 8 epochs.",
         _MNIST,
-        epochs=15,
+        epochs=8,
         points=4,
         seeds=(0,),
         variants=_GATES,
     ),
     _small(
         "ranges-binarized-mnist-cpu",
-        f"Ranges of β on {_SUBSET}, 15 epochs.",
+        f"Ranges of β on {_SUBSET}, 8 epochs.",
         _MNIST,
-        epochs=15,
+        epochs=8,
         points=4,
         seeds=(0,),
         variants=_RANGES,
