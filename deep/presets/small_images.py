@@ -41,7 +41,7 @@ def _small(
     *,
     kind: Literal["conv", "resnet"] = "conv",
     likelihood: LikelihoodConfig = _BITS,
-    epochs: int = 30,
+    epochs: int = 20,
     points: int = 10,
     seeds: tuple[int, ...] = (0, 1, 2),
     **sections: Any,
@@ -129,13 +129,13 @@ _SUBSET = "10 000 images of static binarized MNIST"
 SMALL_IMAGE_PRESETS = (
     _small(
         "conv-binarized-mnist-cpu",
-        f"Small convolutional VAEs on {_SUBSET}, 30 epochs.",
+        f"Small convolutional VAEs on {_SUBSET}, 20 epochs.",
         _MNIST,
         evaluation={"frechet": True, "images": 5000},
     ),
     _small(
         "resnet-binarized-mnist-cpu",
-        f"Small residual VAEs on {_SUBSET}, 30 epochs.",
+        f"Small residual VAEs on {_SUBSET}, 20 epochs.",
         _MNIST,
         kind="resnet",
         points=5,
@@ -162,17 +162,17 @@ SMALL_IMAGE_PRESETS = (
     ),
     _small(
         "conv-omniglot-cpu",
-        "Small convolutional VAEs on 10 000 images of Omniglot, drawn as bits, 12 epochs.",
+        "Small convolutional VAEs on 10 000 images of Omniglot, drawn as bits, 8 epochs.",
         {"name": "omniglot", "limit": 10_000, "binarise": True},
-        epochs=12,
+        epochs=8,
         points=4,
     ),
     _small(
         "conv-cifar10-cpu",
-        "Small convolutional VAEs on 4000 images of CIFAR-10, squared error, 25 epochs.",
+        "Small convolutional VAEs on 4000 images of CIFAR-10, squared error, 16 epochs.",
         {"name": "cifar10", "limit": 4000, "augment": "flip"},
         likelihood=SQUARED_ERROR,
-        epochs=25,
+        epochs=16,
         points=4,
     ),
     _small(
@@ -183,6 +183,7 @@ SMALL_IMAGE_PRESETS = (
         points=4,
         seeds=(0,),
         variants=_STEPS,
+        dedicated={"also_annealed": "linear"},
     ),
     _small(
         "gates-binarized-mnist-cpu",
