@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Modules are compiled when first imported: to compile all of them would take longer than the demo.
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -c constraints.txt
 # Two test processes with two BLAS threads each are several times slower than with one.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
@@ -10,10 +12,9 @@ ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[deep,dev]"
+	$(INSTALL) -e ".[deep,dev]"
 	# Examined by the tests as it is; it asks for packages that what is examined does not use.
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -c constraints.txt \
-		pythae cloudpickle imageio tqdm
+	$(INSTALL) --no-deps pythae cloudpickle imageio tqdm
 	touch $@
 
 demo: $(STAMP)
@@ -49,7 +50,7 @@ dist: $(STAMP)
 
 # Opens the notebooks; JupyterLab is installed for this alone.
 course: $(STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[course]"
+	$(INSTALL) -e ".[course]"
 	$(BIN)/python -m notebooks.sync
 	cd notebooks && ../$(BIN)/jupyter lab
 
@@ -62,7 +63,7 @@ docs: $(VENV)/.docs-installed
 	$(BIN)/python docs/check_formulas.py docs/_build/html
 
 $(VENV)/.docs-installed: $(STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[docs]"
+	$(INSTALL) -e ".[docs]"
 	touch $@
 
 clean:

@@ -35,20 +35,28 @@ NETWORKS: dict[str, ModelConfig] = {
     "conv": ModelConfig(kind="conv", channels=(16, 32, 64), placement="after_norm"),
     "resnet": ModelConfig(kind="resnet", channels=(16, 32, 32), placement="after_norm"),
 }
-# Which layers have gates: those of the default, and less and less of those with many numbers.
+# What has gates: all layers, as by default; less and less of those with many numbers; as in the
+# presets for images; and the latents alone.
 _ENDS = ("decoder.first", "decoder.output")
-CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
+_LATENTS = {"posterior_gate": "collapsing"}
+CHOICES: dict[str, dict[str, dict[str, Any]]] = {
     "mlp": {
-        "all layers": (),
-        "all but the output": ("decoder.output",),
-        "hidden layers": ("encoder.head.*", "decoder.output"),
+        "all layers": {},
+        "all but the output": {"ungated": ("decoder.output",)},
+        "hidden layers": {"ungated": ("encoder.head.*", "decoder.output")},
+        "latents": {**_LATENTS, "encoder_gate": "none", "decoder_gate": "none"},
     },
     "conv": {
-        "all layers": (),
-        "all but first and output of the decoder": _ENDS,
-        "nor maps of 14 x 14": (*_ENDS, "encoder.stage_1.*", "decoder.stage_2.*"),
+        "all layers": {},
+        "all but first and output of the decoder": {"ungated": _ENDS},
+        "nor maps of 14 x 14": {"ungated": (*_ENDS, "encoder.stage_1.*", "decoder.stage_2.*")},
+        "latents; FiLM on all layers but the decoder's first": {
+            **_LATENTS, "encoder_gate": "film", "decoder_gate": "film",
+            "ungated": ("decoder.first",),
+        },
+        "latents": {**_LATENTS, "encoder_gate": "none", "decoder_gate": "none"},
     },
-}
+}  # fmt: skip
 CHOICES["resnet"] = CHOICES["conv"]
 TARGETS = {
     "parameters": 0.02,
@@ -58,13 +66,13 @@ TARGETS = {
 Step = Callable[[], None]
 
 
-def _model(config: ModelConfig, ungated: tuple[str, ...] | None) -> nn.Module:
+def _model(config: ModelConfig, change: dict[str, Any] | None) -> nn.Module:
     return network_from(
-        config.model_copy(update={"latent_dim": LATENT_DIM, "ungated": ungated or ()}),
+        config.model_copy(update={"latent_dim": LATENT_DIM, **(change or {})}),
         SAMPLE_SHAPE,
         generator=generator(0, "weights"),
         beta_range=BETA_RANGE,
-        multi_rate=ungated is not None,
+        multi_rate=change is not None,
     )
 
 
@@ -99,11 +107,11 @@ def measure(
     low, high = (math.log(end) for end in BETA_RANGE)
     each = torch.exp(low + (high - low) * torch.rand(BATCH, generator=draws))
     betas = {"batch": torch.tensor(0.7), "example": each}
-    choices: dict[str, tuple[str, ...] | None] = {"plain": None, **CHOICES[network]}
+    choices: dict[str, dict[str, Any] | None] = {"plain": None, **CHOICES[network]}
     names, counts, steps = [], [], []
-    for choice, ungated in choices.items():
+    for choice, change in choices.items():
         for draw, beta in betas.items():
-            model = _model(config, ungated)
+            model = _model(config, change)
             names.append((choice, draw))
             counts.append(sum(parameter.numel() for parameter in model.parameters()))
             steps.append(_step(model, samples, beta, noise))
@@ -158,7 +166,7 @@ def _line(row: dict[str, Any]) -> str:
         for clock in ("wall", "cpu")
     )
     return (
-        f"{row['network']:6s} {row['gated']:40s} β per {row['beta_per']:8s} "
+        f"{row['network']:6s} {row['gated']:52s} β per {row['beta_per']:8s} "
         f"{row['parameters']:8d} numbers (+{100 * row['parameter_overhead']:.2f} %)" + clocks
     )
 
