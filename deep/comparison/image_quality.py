@@ -14,6 +14,7 @@ from deep.comparison.jobs import Materials, trained_run
 from deep.comparison.pictures import draw_quality, draw_reconstructions, draw_samples
 from deep.comparison.plans import PlannedRun
 from deep.config import ExperimentConfig
+from deep.data.splits import spread_over
 from deep.evaluation.classifier import classifier_features
 from deep.evaluation.features import FeatureExtractor, TorchScriptFeatures
 from deep.evaluation.quality import Quality, RealImages, assess, real_images_from
@@ -150,7 +151,7 @@ def _pictures(name: str, row: NetworkRow, quality: Quality, real: RealImages) ->
         tuple(row.likelihoods[i] for i in chosen),
     )
     kind: dict[str, Any] = {"data_range": real.data_range}
-    samples = real.samples[:_ROWS]
+    samples = real.samples[spread_over(len(real.samples), min(_ROWS, len(real.samples)))]
     made = prior_samples(some, prior_latents(_ROWS, some.latent_dim), real.shape, **kind)
     again = reconstructions(some, samples, real.shape, **kind)
     originals = to_images(samples, real.shape, **kind)

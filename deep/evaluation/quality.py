@@ -198,7 +198,7 @@ def real_images(
 def real_images_from(
     held_out: DataSet, train: DataSet, extractor: FeatureExtractor, *, limit: int | None = None
 ) -> RealImages:
-    """Features of the first ``limit`` held-out images; the training ones are taken at random.
+    """Features of ``limit`` held-out images, evenly spread; the training ones are taken at random.
 
     Pixels that training draws anew at every step are drawn once.
 

@@ -234,6 +234,10 @@ def test_the_quality_of_images_is_measured_when_asked_for(
     folder, config, record = whole
     config = config.with_changes(evaluation={"frechet": True, "images": 8})
     monkeypatch.setattr(image_quality, "classifier_features", lambda _: Pixels())
+    monkeypatch.setattr(image_quality, "_ROWS", 2)
+    draw, shown = image_quality.draw_reconstructions, []
+    monkeypatch.setattr(image_quality, "draw_reconstructions",
+                        lambda *what: shown.append(what[1]) or draw(*what))  # fmt: skip
     runs = shutil.copytree(folder / "runs", tmp_path_factory.mktemp("copied") / "runs")
     found = run_methods(config, runs=runs, output=tmp_path, command="here")
     assert record["quality"] is None
@@ -250,6 +254,10 @@ def test_the_quality_of_images_is_measured_when_asked_for(
         f"small-{what}-{name}.png"
         for what in ("samples", "reconstructions") for name in ("multi-rate", "dedicated")
     }  # fmt: skip
+    held_out = jobs.Materials().of(config).split("test").spread(8).tensor()
+    for originals in shown:  # files are often sorted by class: not the first two
+        assert torch.equal(originals.flatten(1), held_out[[0, 4]].flatten(1).to(originals.dtype))
+    assert len(shown) == 2
     _print_quality(console.Printer(), found)
     assert "features: sums of pixels" in capsys.readouterr().out
 
