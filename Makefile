@@ -8,7 +8,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no
 # Two test processes with two BLAS threads each are several times slower than with one.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 
-.PHONY: demo test lint prove bench mutate faults dist course docs clean
+.PHONY: demo test lint prove bench bench-scale mutate faults dist course docs clean
 
 $(STAMP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -33,8 +33,19 @@ test: $(STAMP) lint
 prove: $(STAMP)
 	$(BIN)/python -m proofs
 
+# About a quarter of an hour on two quiet cores; writes results/benchmark-*.json and pictures.
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks.core
+	$(BIN)/python -m benchmarks.import_cost
+	$(BIN)/python -m benchmarks.curve_speed
+	$(BIN)/python -m benchmarks.growth
+	$(BIN)/python -m benchmarks.against
+	$(BIN)/python -m benchmarks.rd_evaluation
+	$(BIN)/python -m benchmarks.against_pythae
+
+# Ten million rows streamed, and 20 000 features; some minutes.
+bench-scale: $(STAMP)
+	$(BIN)/python -m benchmarks.scale
 
 # Changes every operator and number of the mathematics, one at a time; about twenty minutes.
 mutate: $(STAMP)

@@ -6,41 +6,28 @@ Every figure is a ratio of medians from one run in which both sides take turns.
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from statistics import median
-from typing import Any
 
 import numpy as np
 
 import linvae as lv
 
+from .import_cost import fresh_import
 from .record import RESULTS, conditions, write_json
+from .timing import Call, FloatArray, interleaved, ratios
 
-__all__ = ["compare", "main"]
+__all__ = ["betas_and_curve", "compare", "main"]
 
 
-def compare(ours: Callable[[], Any], floor: Callable[[], Any], rounds: int) -> dict[str, float]:
+def compare(ours: Call, floor: Call, rounds: int) -> dict[str, float]:
     """Median seconds of both, taken in turns after one untimed call each, and their ratio."""
-    times: dict[str, list[float]] = {"ours": [], "floor": []}
-    for number in range(rounds + 1):
-        for name, call in (("ours", ours), ("floor", floor)):
-            start = time.perf_counter()
-            call()
-            if number:
-                times[name].append(time.perf_counter() - start)
-    ours_s, floor_s = median(times["ours"]), median(times["floor"])
-    ratios = [a / b for a, b in zip(times["ours"], times["floor"], strict=True)]
+    rows = ratios(interleaved({"ours": ours, "floor": floor}, rounds), "floor")
+    kept = ("ratio", "ratio_smallest", "ratio_largest", "rounds")
     return {
-        "ours_seconds": ours_s,
-        "floor_seconds": floor_s,
-        "ratio": ours_s / floor_s,
-        "ratio_smallest": min(ratios),
-        "ratio_largest": max(ratios),
-        "rounds": rounds,
+        "ours_seconds": rows["ours"]["seconds"],
+        "floor_seconds": rows["floor"]["seconds"],
+        **{name: rows["ours"][name] for name in kept},
     }
 
 
@@ -55,24 +42,26 @@ def spectrum_cost(rows: int, rounds: int) -> dict[str, float]:
     return compare(ours, lambda: np.linalg.eigh(samples.T @ samples), rounds)
 
 
-def curve_cost(modes: int, count: int, order: str, rounds: int) -> dict[str, float]:
-    """Points of the curve at many β's, against one logarithm of each β."""
+def betas_and_curve(modes: int, count: int, order: str) -> tuple[FloatArray, lv.Frontier]:
+    """So many β's, "sorted" or "random", and a frontier with so many modes, all of 784."""
     rng = np.random.default_rng(0)
     spectrum = lv.Spectrum.from_eigenvalues(rng.gamma(0.3, size=784))
     curve = lv.Frontier(spectrum, latent_dim=modes, noise_variance=0.01)
     betas = np.exp(rng.uniform(np.log(0.01), np.log(100), count))
     if order == "sorted":
         betas.sort()
+    return betas, curve
+
+
+def curve_cost(modes: int, count: int, order: str, rounds: int) -> dict[str, float]:
+    """Points of the curve at many β's, against one logarithm of each β."""
+    betas, curve = betas_and_curve(modes, count, order)
     return compare(lambda: curve.at_beta(betas), lambda: np.log(betas), rounds)
 
 
 def import_cost(rounds: int) -> dict[str, float]:
     """``import linvae`` against ``import numpy``, each in a fresh interpreter."""
-
-    def fresh(module: str) -> Callable[[], Any]:
-        return lambda: subprocess.run([sys.executable, "-c", f"import {module}"], check=True)
-
-    return compare(fresh("linvae"), fresh("numpy"), rounds)
+    return compare(fresh_import("linvae"), fresh_import("numpy"), rounds)
 
 
 def main(argv: list[str] | None = None) -> int:

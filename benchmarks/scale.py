@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import resource
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ import linvae as lv
 
 from .core import compare
 from .record import RESULTS, conditions, write_json
+from .timing import peak_gigabytes
 
 __all__ = ["chunks", "large_covariance", "main", "memory", "source_alone", "throughput"]
 
@@ -72,24 +72,13 @@ def source_alone(rows: int, rounds: int) -> float:
 
 def memory(rows: int) -> dict[str, float]:
     """Peak memory of a fresh process that streams the rows, and of one that only imports."""
-    code = "import resource, linvae as lv\nfrom benchmarks import scale\n{}\n"
-    code += "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
-
-    def peak(statement: str) -> float:
-        run = subprocess.run(
-            [sys.executable, "-c", code.format(statement)],
-            capture_output=True,
-            text=True,
-            check=True,
-            cwd=Path(__file__).resolve().parent.parent,
-        )
-        unit = 1 if sys.platform == "darwin" else 1024
-        return float(run.stdout) * unit / 1e9
-
+    imports = "import linvae as lv\nfrom benchmarks import scale\n"
     return {
         "rows": rows,
-        "stream_gigabytes": peak(f"lv.Spectrum.from_samples(scale.chunks({rows}))"),
-        "import_gigabytes": peak("pass"),
+        "stream_gigabytes": peak_gigabytes(
+            imports + f"lv.Spectrum.from_samples(scale.chunks({rows}))"
+        ),
+        "import_gigabytes": peak_gigabytes(imports),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
 
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from deep._checks import fail
+from deep.evaluation.linear import linear_reader
 from deep.evaluation.passes import (
     Block,
     FloatArray,
@@ -32,6 +34,10 @@ from deep.objectives.likelihoods import CalibratedGaussian, Gaussian, Likelihood
 from deep.objectives.rate import rate
 
 __all__ = ["LearnedCurve", "evaluate_curve"]
+
+# Samples of a block from which on the CPU sees one β at a time: gates are then computed once and
+# not for every sample. A GPU would rather have fewer and larger batches.
+_ENOUGH = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,9 +92,11 @@ def evaluate_curve(
     .. math:: \mathcal R(\beta) = \frac1N\sum_i \mathrm{KL}(q_\beta(z|x_i)\|p(z)), \qquad
               \mathcal D(\beta) = -\frac1N\sum_i \mathbb E_{q_\beta(z|x_i)} \log p_\beta(x_i|z)
 
-    Pairs of β and sample are put into batches with a β per example. The rate is exact, the average
-    over z is that of ``noise_draws`` draws, the same ones for every β. The model is in evaluation
-    mode meanwhile and its gates are the exact ones.
+    Pairs of β and sample are put into batches: on a GPU, or for few samples, with a β per example,
+    otherwise one β at a time. A linear network with a Gaussian likelihood is read at all β's at
+    once (:mod:`deep.evaluation.linear`). The numbers are the same up to rounding. The rate is
+    exact, the average over z is that of ``noise_draws`` draws, the same ones for every β. The model
+    is in evaluation mode meanwhile and its gates are the exact ones.
 
     A calibrated Gaussian has one σ² per β. Unless given it is the best for all samples evaluated,
     :math:`\mathcal D = \tfrac n2\log(2\pi e\,\varepsilon(\beta)/n)`: right for the data that σ² was
@@ -110,7 +118,7 @@ def evaluate_curve(
     noise_draws : int
         Latents per sample and β. They are averaged within the sample, then over samples.
     batch_size : int
-        Largest number of pairs that the model sees at a time.
+        Largest number of pairs that the model sees at a time; it bounds the memory.
     noise_variance : array (B,) or number, optional
         σ² of a calibrated Gaussian, squared data units.
 
@@ -130,22 +138,25 @@ def evaluate_curve(
     given = _given_variance(likelihood, noise_variance, weights)
     moments = Moments()
     with evaluating(model):
+        reader = linear_reader(model, weights, likelihood, samples.shape[1:])
         for block in blocks(model, samples):
             latents = int(cast(VAENetwork, model).latent_dim)
             noises = [
                 normal_noise(block, latents, seed=seed, use="curve", draw=draw)
                 for draw in range(noise_draws)
             ]
-            values = _measure(
-                cast(VAENetwork, model), block, weights, likelihood, noises, batch_size
-            )
+            if reader is not None:
+                values = reader.measure(block, noises, batch_size)
+            else:
+                values = _measure(
+                    cast(VAENetwork, model), block, weights, likelihood, noises, batch_size
+                )
             moments.add(finite("evaluate_curve", values, weights))
     n_features = int(np.prod(samples.shape[1:]))
-    if isinstance(likelihood, CalibratedGaussian):
-        if given is None:
-            given = np.maximum(moments.mean[:, 2] / n_features, likelihood.floor)
-        return _summary(moments, weights, n_features, given, from_error=True)
-    return _summary(moments, weights, n_features, given, from_error=False)
+    if isinstance(likelihood, CalibratedGaussian) and given is None:
+        given = np.maximum(moments.mean[:, 2] / n_features, likelihood.floor)
+    from_error = reader is not None or isinstance(likelihood, CalibratedGaussian)
+    return _summary(moments, weights, n_features, given, from_error=from_error)
 
 
 def _measure(
@@ -158,13 +169,12 @@ def _measure(
 ) -> FloatArray:  # shape: (B, samples, 3)
     """Rate, distortion and squared error of every pair, averaged over the draws of the latents."""
     calibrated = isinstance(likelihood, CalibratedGaussian)
-    known = betas_for(block.samples, betas)
     found = []
-    for which, place in pairs(len(betas), len(block.samples), batch_size, block.samples.device):
-        inputs, beta = block.samples[place], known[which]
+    for beta, place in _batches(block.samples, betas, batch_size):
+        inputs = block.samples[place]
         mean, log_variance = model.encode(inputs, beta)
         deviation = torch.exp(log_variance / 2)
-        total = torch.zeros(len(place), 2, dtype=torch.float64, device=inputs.device)
+        total = torch.zeros(len(inputs), 2, dtype=torch.float64, device=inputs.device)
         for noise in noises:
             output = model.decode(mean + deviation * noise[place], beta)
             error = squared_error(likelihood.mean(output), inputs)
@@ -174,6 +184,20 @@ def _measure(
         rates = rate(mean, log_variance).to(torch.float64)
         found.append(torch.cat((rates[:, None], total / len(noises)), dim=1).cpu())
     return as_array(torch.cat(found).reshape(len(betas), len(block.samples), 3))
+
+
+def _batches(
+    samples: Tensor, betas: FloatArray, batch_size: int
+) -> Iterator[tuple[Tensor, Tensor | slice]]:
+    """β (one, or one per sample) and places of samples, for all pairs, β by β."""
+    known, count = betas_for(samples, betas), len(samples)
+    if samples.device.type != "cpu" or count < _ENOUGH:
+        for which, place in pairs(len(betas), count, batch_size, samples.device):
+            yield known[which], place
+        return
+    for beta in known:
+        for start in range(0, count, batch_size):
+            yield beta, slice(start, start + batch_size)
 
 
 def _given_variance(
