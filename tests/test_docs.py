@@ -9,6 +9,7 @@ import pkgutil
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -91,6 +92,49 @@ def test_numbers_beside_a_printed_curve_are_those_of_the_results() -> None:
         assert all(one < 0 for one in excess["per_seed"]), "every seed is below at every β"
     printed = [f"{point['objective']:.2f}" for point in published["multi_rate"]]
     assert [row[4] for row in rows] == printed
+
+
+def _share(row: dict[str, Any]) -> str:
+    shown = f"{100 * row['excess']:+.1f} %"
+    if row["interval"] is None:
+        return shown
+    low, high = (100 * end for end in row["interval"])
+    return f"{shown} ({low:+.1f} to {high:+.1f})"
+
+
+def _images(name: str) -> tuple[dict[str, list[str]], dict[str, dict[str, Any]]]:
+    """Excess over dedicated networks at each β, and costs, by method."""
+    record = json.loads((ROOT / "results" / f"{name}.json").read_text(encoding="utf-8"))
+    excess = {
+        comparison["method"]: [_share(row) for row in comparison["rows"]]
+        for comparison in record["comparisons"]
+        if comparison["baseline"] == "dedicated"
+    }
+    return excess, {entry["method"]: entry for entry in record["cost"]["per_method"]}
+
+
+def test_numbers_of_networks_on_images_are_those_of_the_results() -> None:
+    rows = table("| one network / dedicated ones |")
+    assert len(rows) == 5
+    for cell, *shares, seconds in rows:
+        found = re.fullmatch(r"\[(.+)\]\(results/\1\.json\)", cell)
+        assert found, cell
+        excess, costs = _images(found[1])
+        assert shares == excess["multi-rate"], cell
+        want = [f"{costs[method]['seconds']:.0f}" for method in ("multi-rate", "dedicated")]
+        assert seconds == " / ".join(want), cell
+
+
+@pytest.mark.parametrize(
+    ("name", "head"), [("recipe", "recipe"), ("gates", "gates"), ("ranges", "range of β")]
+)
+def test_numbers_of_variants_are_those_of_the_results(name: str, head: str) -> None:
+    excess, costs = _images(f"{name}-binarized-mnist-cpu")
+    rows = {method: cells for method, *cells in table(f"| {head} | β = 0.01 |")}
+    assert rows.keys() == excess.keys()
+    for method, (*shares, seconds) in rows.items():
+        assert shares == excess[method], method
+        assert seconds == f"{costs[method]['seconds_per_run']:.0f}", method
 
 
 def test_nothing_was_left_to_fill_in() -> None:
