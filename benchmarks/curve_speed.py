@@ -1,8 +1,9 @@
 """A million β's against writing their results: ``python -m benchmarks.curve_speed``.
 
 The floor makes arrays of the sizes and dtypes of the result, writes to each once, and takes one
-logarithm of every β: nothing that returns these arrays can do less. Both sides start with memory
-that nobody has touched. The picture has the time per β against how many there are.
+logarithm of every β: nothing that returns these arrays can do less. With many β's each call writes
+to fresh pages; with few, both sides reuse memory. The picture has the time per β against how many
+there are.
 """
 
 from __future__ import annotations

@@ -122,6 +122,9 @@ class BetaConfig(_Section):
         if not self.low < self.high:
             raise ValueError(f"got low = {self.low}, high = {self.high}; expected low < high; "
                              "put the smallest β first")  # fmt: skip
+        if self.draw == "batch" and self.per_sample > 1:
+            raise ValueError(f"got per_sample = {self.per_sample} with draw = batch; expected 1, "
+                             "as a batch shares one β; draw stratified or example")  # fmt: skip
         return self
 
 

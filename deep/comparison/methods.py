@@ -97,7 +97,7 @@ def run_methods(
         data_range=None if span is None else span[1] - span[0],
         zero=_zero(config, math.prod(test.sample_shape)),
         reference=reference,
-        published=published_for(config.data.name, config.model.kind),
+        published=published_for(config),
         quality=None if quality is None else quality.as_plain(),
         notes=_notes(config, jobs),
     )

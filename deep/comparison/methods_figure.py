@@ -165,8 +165,13 @@ def _draw_curves(ax: Any, record: Record, styles: Mapping[str, dict[str, Any]]) 
 
 
 def _frame(ax: Any, record: Record) -> None:
-    """The frame shows measured points; a reference may go on beyond them."""
+    """The frame shows measured points, and a reference at their rates: it may go on beyond them."""
     rows = [p for method in _shown(record) for p in method["points"]]
+    if record["reference"] is not None:
+        low, high = np.quantile(_column(rows, "rate"), [0, 1])
+        curve = record["reference"]["curve"]
+        pairs = zip(curve["rate"], curve["distortion"], strict=True)
+        rows += [{"rate": r, "distortion": d} for r, d in pairs if low <= r <= high]
     if record["published"] is not None:
         rows = [*rows, *record["published"]["multi_rate"], *record["published"]["dedicated"]]
     for limits, name in ((ax.set_xlim, "rate"), (ax.set_ylim, "distortion")):

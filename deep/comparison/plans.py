@@ -111,7 +111,7 @@ def compares_methods(config: ExperimentConfig) -> bool:
 def reading_betas(config: ExperimentConfig) -> FloatArray:
     """β's at which networks for all β are read: of the curve, of dedicated ones, of others."""
     lists = [_dedicated_betas(config), _spaced(config, config.evaluation.points)]
-    published = published_for(config.data.name, config.model.kind)
+    published = published_for(config)
     if published is not None:
         low, high = config.beta.low * (1 - 1e-9), config.beta.high * (1 + 1e-9)
         lists.append(np.array([b for b in published.betas if low <= b <= high]))

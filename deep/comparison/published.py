@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from deep.config import ExperimentConfig
+
 __all__ = ["PublishedCurve", "published_for"]
 
 
@@ -49,6 +51,9 @@ _RESNET_MNIST = PublishedCurve(
 _PUBLISHED = {("binarized_mnist", "resnet"): _RESNET_MNIST}
 
 
-def published_for(data: str, network: str) -> PublishedCurve | None:
-    """Points for a data set and a kind of network; None where there are none."""
-    return _PUBLISHED.get((data, network))
+def published_for(config: ExperimentConfig) -> PublishedCurve | None:
+    """Points for a data set, a kind of network and as many epochs of all of it; None without."""
+    found = _PUBLISHED.get((config.data.name, config.model.kind))
+    if found is None or config.data.limit is not None:
+        return None
+    return found if config.training.epochs == found.epochs else None

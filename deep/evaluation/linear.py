@@ -22,8 +22,9 @@ class LinearReader:
               \quad W = QR
 
     The factor W (n, k) of the decoder and the product of the encoder's matrices do not depend on
-    β. Samples are projected once; what remains for each β are products with matrices (k, k). No
-    term is subtracted from another, so no digits are lost. Everything is computed in float64.
+    β. Samples are projected once; what remains for each β are products with matrices (k, k). The
+    error is a sum of two squares, so none is lost by cancellation between them. Sums over samples
+    are float64; products of the network's matrices are in its own precision.
 
     Parameters
     ----------

@@ -283,9 +283,12 @@ def test_an_interrupted_comparison_goes_on(home, capsys, monkeypatch):
 
 
 def test_networks_are_read_at_every_beta_that_is_compared(config):
-    published = changed(data={"name": "binarized_mnist"}, model={"kind": "resnet"},
-                        beta={"low": 0.01, "high": 10.0}, evaluation={"points": 4})  # fmt: skip
+    published = changed(data={"name": "binarized_mnist", "limit": None}, model={"kind": "resnet"},
+                        beta={"low": 0.01, "high": 10.0}, evaluation={"points": 4},
+                        training={"epochs": 8})  # fmt: skip
     assert_close(reading_betas(published), np.geomspace(0.01, 10, 10))
+    longer = published.with_changes(training={"epochs": 9})
+    assert_close(reading_betas(longer), np.geomspace(0.01, 10, 4))
     assert_close(reading_betas(config), np.array([0.1, np.sqrt(0.2), 2.0]))
     two = config.with_changes(dedicated={"points": 4})
     want = np.unique(np.round(np.concatenate([np.geomspace(0.1, 2, n) for n in (3, 4)]), 12))

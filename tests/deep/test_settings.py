@@ -72,6 +72,7 @@ def test_partial_settings_take_defaults(tmp_path):
         ("beta: {low: -1}", "beta.low: got -1"),
         ("beta: {low: .inf}", "beta.low: got inf"),
         ("beta: {low: 3, high: 2}", "low < high"),
+        ("beta: {draw: batch, per_sample: 2}", "a batch shares one β"),
         ("model: {kind: transformer}", "model.kind: got 'transformer'"),
         ("seeds: []", "seeds: got"),
         ("seeds: [-1]", "seeds.0: got -1"),
