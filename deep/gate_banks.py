@@ -91,7 +91,7 @@ class GateBank(nn.Module):
     rows : int
         Of all layers together.
     kind : str
-        One of :data:`KINDS`.
+        One of :data:`deep.gates.KINDS`.
     slope_std : float
         Standard deviation of the initial slopes; above 0 the start is near 1 only.
     generator : torch.Generator, optional

@@ -167,6 +167,10 @@ class TestPrepared:
         assert len(targets) > 5
         assert all((ROOT / target).is_file() for target in targets)
         assert "](results/" not in text
+        pages = re.findall(r"\]\(([\w-]+\.md)\)", text)
+        assert pages
+        assert all((ROOT / "docs" / page).is_file() for page in pages)
+        assert "](docs/" not in text
         assert "CONTRIBUTING" not in text
 
     def test_every_proof_has_its_page_and_links_lead_to_pages(self):

@@ -45,7 +45,7 @@ class StreamedBatches:
     Raises
     ------
     DataError
-        When a file is read that is missing or damaged; a batch asked for after :meth:`close`.
+        When a file is read that is missing or damaged; a batch asked for after ``close()``.
 
     Notes
     -----

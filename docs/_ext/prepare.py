@@ -74,11 +74,11 @@ def read_source(app: Sphinx, docname: str, source: list[str]) -> None:
 
 
 def section(readme: str, title: str) -> str:
-    """A section of the README; files that it links to become downloads."""
+    """A section of the README; results that it links to become downloads, pages stay pages."""
     text = readme.split(f"\n## {title}\n", 1)[1].split("\n## ", 1)[0]
     text = text.split("\nSee [CONTRIBUTING.md]", 1)[0]
     text = re.sub(r"(?<!!)\[([^\]]+)\]\((results/[^)]+)\)", r"{download}`\1 <../\2>`", text)
-    return text.replace("](results/", "](../results/")
+    return text.replace("](results/", "](../results/").replace("](docs/", "](")
 
 
 def spread(app: Sphinx, env: BuildEnvironment, docnames: list[str]) -> None:
